@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ainb.clock import Clock
@@ -79,7 +79,7 @@ class LocalLimiter:
         self._check_may_wait(cost, user)
         entry = _LoopWaiter(self, cost, user, deadline)
         try:
-            self._join(entry.waiter)
+            self._change(lambda now: self._core.join(entry.waiter, now))
             await (asyncio.sleep(0) if _decided(entry.waiter) else entry.future)
         except BaseException:
             self._leave(entry.waiter)
@@ -103,7 +103,7 @@ class LocalLimiter:
         event = threading.Event()
         waiter = Waiter(cost, user, deadline, event.set)
         try:
-            self._join(waiter)
+            self._change(lambda now: self._core.join(waiter, now))
             while not _decided(waiter):
                 self.clock.wait(event, self.seconds_left(waiter))
                 event.clear()
@@ -136,34 +136,29 @@ class LocalLimiter:
             permit: What `acquire` returned.
             retry_after: Seconds that the server asked to wait, or None.
         """
-        with self._lock:
-            now = self.clock.monotonic()
+
+        def slow_down(now: float) -> list[Waiter]:
             self._core.slow_down(permit, now)
-            woken = self._core.pause(retry_after or 0.0, now) + self._core.pump(now)
-        self.wake(woken)
+            return self._core.pause(retry_after or 0.0, now)
+
+        self._change(slow_down)
 
     def pause(self, seconds: float) -> None:
         """Grant no permits for `seconds`; a negative number or NaN is ignored."""
-        with self._lock:
-            now = self.clock.monotonic()
-            woken = self._core.pause(seconds, now) + self._core.pump(now)
-        self.wake(woken)
+        self._change(lambda now: self._core.pause(seconds, now))
 
     def learn(self, readings: Iterable[Reading]) -> None:
         """Apply rate-limit headers: a lower limit replaces ours, a remaining amount lowers our level."""
-        with self._lock:
-            now = self.clock.monotonic()
+
+        def learn(now: float) -> None:
             self._core.learn(readings, now)
             self.counts_tokens = self.counts_tokens or self._core.counts_tokens()
-            woken = self._core.pump(now)
-        self.wake(woken)
+
+        self._change(learn)
 
     def raise_cap(self, cap: int) -> None:
         """Raise the cap on calls in flight to at least `cap`, until `lower_cap`."""
-        with self._lock:
-            self._core.slots.raise_cap(cap)
-            woken = self._core.pump(self.clock.monotonic())
-        self.wake(woken)
+        self._change(lambda _now: self._core.slots.raise_cap(cap))
 
     def lower_cap(self, cap: int) -> None:
         """Undo one `raise_cap` of the same number; calls in flight above the cap go on."""
@@ -172,11 +167,7 @@ class LocalLimiter:
 
     def start_at(self, in_flight: int) -> None:
         """Allow at least `in_flight` calls in flight from now on, up to the cap."""
-        with self._lock:
-            now = self.clock.monotonic()
-            self._core.slots.start_at(in_flight, now)
-            woken = self._core.pump(now)
-        self.wake(woken)
+        self._change(lambda now: self._core.slots.start_at(in_flight, now))
 
     @property
     def hinted(self) -> float | None:
@@ -223,28 +214,27 @@ class LocalLimiter:
             shortage = self._core.shortage(cost, user, self.clock.monotonic())
         raise RateLimitError(
             f"{self._name} is limited to {shortage.limit}, and no permit is free now; try again after "
-            "retry_after seconds, "
-            'or set RateLimit(on_full="wait")',
+            'retry_after seconds, or set RateLimit(on_full="wait")',
             retry_after=shortage.wait_s or None,
         )
 
-    def _join(self, waiter: Waiter) -> None:
+    def _change(self, change: Callable[[float], list[Waiter] | None]) -> None:
+        """Change the state at this moment, serve the queue, and wake waiters."""
         with self._lock:
             now = self.clock.monotonic()
-            self._core.join(waiter, now)
-            woken = self._core.pump(now)
+            woken = [*(change(now) or ()), *self._core.pump(now)]
         self.wake(woken)
 
     def _leave(self, waiter: Waiter) -> None:
         """Leave the queue, and return a permit that was granted in the same moment."""
-        with self._lock:
-            now = self.clock.monotonic()
+
+        def leave(now: float) -> None:
             self._core.leave(waiter)
             self._core.waking.discard(waiter)
             if waiter.permit is not None:
                 self._core.settle(waiter.permit, NOTHING, now)
-            woken = self._core.pump(now)
-        self.wake(woken)
+
+        self._change(leave)
 
     def _outcome(self, waiter: Waiter) -> Permit:
         if waiter.permit is not None:

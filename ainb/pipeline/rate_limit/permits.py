@@ -17,7 +17,7 @@ class Waiter:
         deadline: Monotonic second until which it may wait, or None.
         wake: Called without the lock, from any thread, when the waiter must check its state.
         number: Position in the order of arrival.
-        line: Queue in which it waits; None before and after.
+        queue: Queue in which it waits; None before and after.
         permit: The granted permit, or None.
         refused: The shortage that lasts longer than its deadline, or None.
     """
@@ -52,7 +52,7 @@ class Permit:
 
     Attributes:
         cost: Reserved cost.
-        line: Queue in which it was granted.
+        queue: Queue in which it was granted.
         shared: Buckets of the shared pool that the cost was taken from.
         granted_at: Monotonic second.
         settled: Whether the permit was returned.
