@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ainb.batch import BatchFailedError, BatchInterrupted
     from ainb.compare import Agreement, Comparison, agreement
     from ainb.config import Config
-    from ainb.engine import Job
     from ainb.errors import (
         AinbError,
         BatchPendingError,
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
         ReplayMissError,
         TransientProviderError,
     )
+    from ainb.job import Job
     from ainb.messages import Message, Reply, Usage
     from ainb.panels import panel
     from ainb.pipeline.budget import Budget
@@ -55,13 +55,13 @@ _HOMES = {
     "batch": "BatchFailedError BatchInterrupted",
     "compare": "Agreement Comparison agreement",
     "config": "Config",
-    "engine": "Job",
     "errors": (
         "AinbError BatchPendingError BudgetExceededError CallRejectedError CircuitOpenError ConfigError "
         "ContentFilteredError DeadlineExceededError InvalidPromptError InvalidReplyError "
         "NotConfirmedError PermanentProviderError ProviderError RateLimitError RefusedError "
         "ReplayMissError TransientProviderError"
     ),
+    "job": "Job",
     "messages": "Message Reply Usage",
     "panels": "panel",
     "pipeline.budget.options": "Budget",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from ainb.engine import Job
+from ainb.job import Job
 from ainb.session import current
 
 NAMES = ("ainb", "ai")

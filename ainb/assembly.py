@@ -6,14 +6,14 @@ import asyncio
 import dataclasses
 import functools
 import weakref
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ainb import pricing, tokens
 from ainb.clock import Clock
 from ainb.config import Config, stays_inside
 from ainb.engine import ENGINE
 from ainb.events import Event, Sink, silent
-from ainb.messages import Call, Stage
+from ainb.messages import Stage
 from ainb.pipeline.answer import AnswerStage
 from ainb.pipeline.budget import BudgetStage, JobBudget, Ledger, Limits
 from ainb.pipeline.cache import CacheStage
@@ -24,6 +24,7 @@ from ainb.pipeline.rate_limit import RateLimitStage, Reached, TokenEstimates
 from ainb.pipeline.record import RecordStage
 from ainb.pipeline.resend import ResendStage
 from ainb.pipeline.retry import RetryStage
+from ainb.pipeline.send import known_window
 from ainb.pipeline.text_delivery import TextDeliveryStage
 from ainb.pipeline.validation import OwnKeyStage, ValidationStage
 from ainb.providers.http import read_limits
@@ -142,38 +143,6 @@ class Stages:
         order: list[Stage | None] = [self.validation, self.replay, self.cache, AnswerStage(times_asked=1)]
         return [stage for stage in order if stage is not None]
 
-    def status(self) -> list[dict[str, Any]]:
-        """Current state of models, cache, budgets and shared state, as plain rows.
-
-        Returns:
-            One row per model that was called, with `name` (``provider:model``), `endpoint`, the state of its
-            circuit, queue and buckets, and the `retries_left` of its endpoint; then a row named "cache", one
-            row per budget, and a row named "state" if state is shared. Keys of a stage that is off are
-            missing.
-        """
-        rows: dict[tuple[str, str], dict[str, Any]] = {}
-        for circuit in self.breakers.status() if self.breakers else []:
-            row = rows.setdefault((circuit.name, circuit.endpoint or ""), {})
-            row |= {"circuit": circuit.state, "probe_in_s": circuit.probe_in_s}
-            row |= {"failure_rate": circuit.failure_rate, "calls_in_window": circuit.calls}
-        for limits in self.rate_limit.status() if self.rate_limit else []:
-            name = f"{limits.pop('provider')}:{limits.pop('model')}"
-            rows.setdefault((name, limits.pop("endpoint")), {}).update(limits)
-        if self.retry is not None:
-            for (_, endpoint), row in rows.items():
-                row["retries_left"] = self.retry.budget(endpoint).retries
-        named = [
-            {"part": "model", "name": name, "endpoint": place, **row} for (name, place), row in rows.items()
-        ]
-        if self.cache is not None:
-            named.append({"part": "cache", "name": "cache", **self.cache.status()})
-        for budget in self.budget.limits.status():
-            money = {key: value for key, value in dataclasses.asdict(budget).items() if key.endswith("_usd")}
-            named.append({"part": "budget", "name": f"budget {budget.scope} {budget.name}".strip(), **money})
-        if self.shared is not None:
-            named.append({"part": "state", "name": "state", **self.shared.status()})
-        return named
-
     def _make_sink(self, sink: Sink) -> Sink:
         append = self.log.listener
         watch = silent if self.telemetry is None else self.telemetry.listener
@@ -188,7 +157,7 @@ class Stages:
     async def close(self) -> None:
         """Write queued data, and close files and connections."""
         if self.cache is not None:
-            await self.cache.close()
+            await self.cache.store.close()
         self.ledger.close()
         if self.shared is not None:
             await self.shared.close()
@@ -246,15 +215,7 @@ class Stages:
     def _make_validation(config: Config, prices: pricing.Prices) -> ValidationStage | None:
         if config.validation is None:
             return None
-
-        def context_window(call: Call) -> int | None:
-            # A server on this machine has its own context setting, and waiting for the price list is not
-            # worth it.
-            if call.provider.free or not prices.loaded:
-                return None
-            return prices.context_window(call.request.provider, call.request.model)
-
-        return ValidationStage(config.validation, context_window=context_window)
+        return ValidationStage(config.validation, context_window=functools.partial(known_window, prices))
 
     def _make_ledger(self, config: Config, runtime: Runtime) -> Ledger:
         if self.shared is not None:

@@ -34,16 +34,8 @@ from ainb.usage.log import UsageLog
 from ainb.usage.rows import Row
 
 Models = str | Sequence[str] | None
-CALL_OPTIONS = frozenset(
-    {
-        "model",
-        "system",
-        "api_base",
-        "api_key_name",
-        "schema",
-        *(item.name for item in dataclasses.fields(CallOptions)),
-    }
-)
+_PIPELINE_OPTIONS = frozenset(item.name for item in dataclasses.fields(CallOptions))
+CALL_OPTIONS = _PIPELINE_OPTIONS | {"model", "system", "api_base", "api_key_name", "schema"}
 
 
 class Core:
@@ -64,7 +56,7 @@ class Core:
         call_option_names: Names of the fields of `CallOptions`, which are not sent to providers.
     """
 
-    call_option_names = frozenset(item.name for item in dataclasses.fields(CallOptions))
+    call_option_names = _PIPELINE_OPTIONS
 
     def __init__(self, config: Config, runtime: Runtime | None = None) -> None:
         self.config = config

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self, TypeVar, cast
 from ainb import functions, host
 from ainb.config import Config, load_config, read_arguments
 from ainb.core import Core, Models, read_fallback
-from ainb.engine import ENGINE, Job
+from ainb.engine import ENGINE
 from ainb.errors import BatchPendingError, ConfigError
+from ainb.job import Job
 from ainb.messages import Call, Provider, Reply
 from ainb.pipeline.budget import Budget, BudgetStatus
 from ainb.pipeline.cache import Cache
@@ -26,6 +27,7 @@ from ainb.pipeline.validation import Preview, Validation
 from ainb.pricing import Prices
 from ainb.prompts import Prompt
 from ainb.runtime import Runtime
+from ainb.status import status_rows
 from ainb.stores.redis import StateAddress, parse_state
 from ainb.suggestions import closest
 
@@ -508,25 +510,18 @@ class Session:
         return status_frame(self.state())
 
     def state(self) -> list[dict[str, Any]]:
-        """The rows of `status` as plain dictionaries, cheap to make; see `ainb.assembly.Stages.status`.
-
-        A model's row also has `activity` if its calls wait for this machine, such as "loading the model".
-        """
-        activities = self.core.activities()
-        rows = self.core.stages.status()
-        return [
-            {**row, "activity": activities[row["name"]]} if row["name"] in activities else row for row in rows
-        ]
+        """The rows of `status` as plain dictionaries, cheap to make; see `ainb.status.status_rows`."""
+        return status_rows(self.core)
 
     def cache_status(self) -> dict[str, Any]:
         """Counts and size of the cache, as in `status`; empty when it is off."""
         cache = self.core.stages.cache
-        return cache.status() if cache else {}
+        return cache.lookup.status() if cache else {}
 
     def clear_cache(self) -> int:
         """Delete every stored answer of the home, also those of other sessions; returns their number."""
         cache = self.core.stages.cache
-        return ENGINE.run(cache.clear()) if cache else 0
+        return ENGINE.run(cache.lookup.clear()) if cache else 0
 
     def prune_cache(self, older_than_seconds: float | None = None) -> int:
         """Delete stored answers older than an age; returns their number.
@@ -536,7 +531,7 @@ class Session:
                 that is None too.
         """
         cache = self.core.stages.cache
-        return ENGINE.run(cache.prune(older_than_seconds)) if cache else 0
+        return ENGINE.run(cache.lookup.prune(older_than_seconds)) if cache else 0
 
     @property
     def budget(self) -> Budget | None:

@@ -15,9 +15,10 @@ from ainb.batch.progress import Progress
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.results.output import Output
 from ainb.batch.running.runner import STOP_SECONDS, Runner
-from ainb.engine import ENGINE, Job
+from ainb.engine import ENGINE
 from ainb.errors import AinbError, BatchPendingError
 from ainb.event_loop import COLLECTOR, ends_program
+from ainb.job import Job
 
 if TYPE_CHECKING:
     import pandas as pd

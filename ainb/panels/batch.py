@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ainb.batch import Progress
-    from ainb.engine import Job
+    from ainb.job import Job
 
 StateRows = Callable[[], Sequence[Mapping[str, Any]]]
 STATE_SECONDS = 1.0

@@ -62,6 +62,20 @@ def exception_types(name: str, value: object) -> tuple[type[Exception], ...]:
     return items
 
 
+def check_seconds(name: str, value: object) -> None:
+    """Raise unless an option is a number of seconds above 0 or None (no limit).
+
+    Raises:
+        ConfigError: It is neither; the message names option and value.
+    """
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise ConfigError(
+            f"{name} must be a number of seconds above 0, or None for no limit; it is {value!r}"
+        )
+
+
 def check_flag(name: str, value: object) -> None:
     """Raise unless an option is True or False.
 

@@ -33,7 +33,7 @@ class Sender:
         reply = await call.provider.send(call)
         if needs_list and reply.cost_source is None and reply.usage is not UNKNOWN_USAGE:
             await asyncio.shield(self._load(call))
-        dropped = drop_implausible(reply, lambda: self._context_window(call))
+        dropped = drop_implausible(reply, lambda: known_window(self._prices, call))
         if dropped is not None:
             self._notice(call, dropped)
         if reply.cost_source is None:
@@ -42,12 +42,6 @@ class Sender:
             reply.provider_saved_usd = self._prices.cache_savings(call, reply)
         call.replies.append(reply)
         return reply
-
-    def _context_window(self, call: Call) -> int | None:
-        # Waiting for the price list is not worth it, and a server on this machine may have any window.
-        if call.provider.free or not self._prices.loaded:
-            return None
-        return self._prices.context_window(call.request.provider, call.request.model)
 
     def _notice(self, call: Call, dropped: str) -> None:
         """Report once per model what was dropped."""
@@ -67,3 +61,11 @@ class Sender:
             loading = asyncio.ensure_future(asyncio.to_thread(self._prices.prepare, call))
             self._loading[model] = loading
         return loading
+
+
+def known_window(prices: pricing.Prices, call: Call) -> int | None:
+    """Context window in tokens of a call's model; None where unknown or not loaded yet."""
+    # Waiting for the price list is not worth it, and a server on this machine may have any window.
+    if call.provider.free or not prices.loaded:
+        return None
+    return prices.context_window(call.request.provider, call.request.model)

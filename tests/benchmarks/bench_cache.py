@@ -82,7 +82,7 @@ async def measure(folder: Path) -> dict[str, float]:
         if where == "disk":
             store.flush()
         figures[f"{where} hit"] = await microseconds(hit)
-        await stage.close()
+        await stage.store.close()
     with diskcache.Cache(str(folder / "theirs")) as theirs:
 
         async def put(number: int) -> None:

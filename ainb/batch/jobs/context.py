@@ -124,7 +124,7 @@ class JobContext:
         await asyncio.to_thread(self._core.log.flush)
         cache = self._core.stages.cache
         if cache is not None:
-            await cache.settle()
+            await cache.store.settle()
 
 
 def pico(usd: Decimal | None) -> int | None:

@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ainb.engine import ENGINE, Job
+from ainb.engine import ENGINE
+from ainb.job import Job
 from ainb.panels.output.slot import Slot
 from ainb.panels.output.widgets import Control
 from ainb.panels.view import View

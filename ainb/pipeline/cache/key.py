@@ -176,6 +176,6 @@ def _refusal(path: Path, what: str) -> ConfigError:
     )
     return ConfigError(
         f"parameter {name} {what}; the cache key takes texts, finite numbers, true, false, None, bytes, "
-        "lists and dicts with "
-        "text keys; convert it, or turn the cache off for this call (--no-cache, cache='off')"
+        "lists and dicts with text keys; convert it, or turn the cache off for this call (--no-cache, "
+        "cache='off')"
     )

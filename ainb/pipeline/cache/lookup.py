@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 from ainb.clock import Clock
 from ainb.errors import ConfigError
 from ainb.events import Notice, Sink
-from ainb.pipeline.cache.options import check_ttl
+from ainb.pipeline.checks import check_seconds
 from ainb.stores.base import Store, StoreStats, at_once
 
 
@@ -122,24 +122,11 @@ class Lookup:
 
     async def prune(self, older_than_seconds: float | None) -> int:
         """Delete entries older than an age; None means the cache's own limit, if it has one."""
-        check_ttl(older_than_seconds)
+        check_seconds("ttl_seconds", older_than_seconds)
         limit = self._ttl_seconds if older_than_seconds is None else older_than_seconds
         if limit is None:
             return 0
         return await self._store.prune(self._namespace, created_before=self._clock.unix() - limit)
-
-    async def settle(self) -> None:
-        """Wait until other processes that share the store can read every entry that was written."""
-        await self._store.settle()
-
-    @property
-    def store(self) -> Store:
-        """The store."""
-        return self._store
-
-    async def close(self) -> None:
-        """Write pending entries and close the store."""
-        await self._store.close()
 
     def report(self, fault: str) -> None:
         """Report a fault to the sink, the first time only."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import get_args
 
 from ainb.errors import ConfigError
+from ainb.pipeline.checks import check_seconds
 from ainb.plain import plain_fields
 from ainb.stores.base import MEMORY_BYTES, Where
 
@@ -33,18 +33,8 @@ class Cache:
 
     def __post_init__(self) -> None:
         plain_fields(self)
-        check_ttl(self.ttl_seconds)
+        check_seconds("ttl_seconds", self.ttl_seconds)
         if self.where not in PLACES:
             raise ConfigError(f"where must be one of {', '.join(PLACES)}; it is {self.where!r}")
         if type(self.memory_bytes) is not int or self.memory_bytes <= 0:
             raise ConfigError(f"memory_bytes must be a whole number above 0; it is {self.memory_bytes!r}")
-
-
-def check_ttl(value: object) -> None:
-    """Raise unless an age limit is a number of seconds above 0 or None (no limit)."""
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
-        raise ConfigError(
-            f"ttl_seconds must be a number of seconds above 0, or None for no limit; it is {value!r}"
-        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, get_args
+from typing import Protocol, get_args
 
 from ainb.clock import Clock
 from ainb.errors import CircuitOpenError, ConfigError
@@ -14,8 +14,9 @@ from ainb.messages import CacheMode, Call, Handler, Reply
 from ainb.pipeline.cache.entry import Entry, as_coalesced, decode_entry, encode_entry, is_whole, stored_key
 from ainb.pipeline.cache.key import find_key, reply_key
 from ainb.pipeline.cache.lookup import Lookup
-from ainb.pipeline.cache.options import Cache, check_ttl
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.cache.single_flight import SharedCall, SingleFlight, Turn, Waiter
+from ainb.pipeline.checks import check_seconds
 from ainb.stores.base import Store
 
 MODES = get_args(CacheMode)
@@ -61,13 +62,18 @@ class CacheStage:
         store: Holds the answers.
         sink: Receives one notice when a stored answer cannot be read or written.
         leases: Leases of the processes that share the store; None for a local store.
+
+    Attributes:
+        store: As given.
+        lookup: The answers in the store, with counts of hits and misses.
     """
 
     def __init__(
         self, options: Cache, store: Store, clock: Clock, sink: Sink, *, leases: Leases | None = None
     ) -> None:
+        self.store = store
         self._leases = leases
-        self._lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
+        self.lookup = Lookup(FAMILY, options.ttl_seconds, store=store, clock=clock, sink=sink)
         # A cut reply is not shared with other parties: a hard budget of this party may have cut it.
         self._calls: SingleFlight[Reply, Call] = SingleFlight(as_coalesced, is_whole)
         self._works: dict[int, _Work] = {}
@@ -78,12 +84,12 @@ class CacheStage:
         Raises:
             ConfigError: A parameter cannot be part of a cache key; nothing was sent.
         """
-        options, lookup = call.options, self._lookup
+        options, lookup = call.options, self.lookup
         if options.cache not in MODES:
             raise ConfigError(f"cache must be one of {', '.join(MODES)}; it is {options.cache!r}")
         if options.cache == "off":
             return await proceed(call)
-        check_ttl(options.ttl_seconds)
+        check_seconds("ttl_seconds", options.ttl_seconds)
         key = stored_key(await find_key(call))
         entry = None
         if options.cache == "use":
@@ -115,7 +121,7 @@ class CacheStage:
         Raises:
             ConfigError: A parameter cannot be part of a cache key.
         """
-        self._lookup.expect([stored_key(reply_key(call)) for call in calls if call.options.cache == "use"])
+        self.lookup.expect([stored_key(reply_key(call)) for call in calls if call.options.cache == "use"])
 
     async def holds(self, call: Call) -> bool:
         """Whether this call would be answered from the store; not counted as a lookup.
@@ -125,48 +131,18 @@ class CacheStage:
         """
         if call.options.cache != "use":
             return False
-        entry = await self._lookup.read(stored_key(await find_key(call)), decode_entry)
-        return entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds)
-
-    def status(self) -> dict[str, Any]:
-        """One row of counts and sizes; see `Lookup.status`."""
-        return self._lookup.status()
-
-    async def clear(self) -> int:
-        """Delete every stored answer; returns their number."""
-        return await self._lookup.clear()
-
-    async def prune(self, older_than_seconds: float | None = None) -> int:
-        """Delete stored answers older than an age; returns their number.
-
-        Args:
-            older_than_seconds: The age; None means the session's ttl_seconds. If that is None too, nothing is
-                deleted.
-        """
-        return await self._lookup.prune(older_than_seconds)
-
-    async def settle(self) -> None:
-        """Wait until other processes that share the store can read every answer that was stored."""
-        await self._lookup.settle()
-
-    @property
-    def store(self) -> Store:
-        """The store of the answers."""
-        return self._lookup.store
-
-    async def close(self) -> None:
-        """Write pending answers and close the store."""
-        await self._lookup.close()
+        entry = await self.lookup.read(stored_key(await find_key(call)), decode_entry)
+        return entry is not None and self.lookup.is_fresh(entry.created_at, call.options.ttl_seconds)
 
     async def _share(self, key: str, call: Call, proceed: Handler, *, past_age: bool) -> Reply:
         place, party = (call.options.cache, key), _party(call)
         shared = self._calls.find(place, party)
         if shared is None:
             shared = self._start(place, party, call.fork(), proceed, past_age=past_age)
-            self._lookup.misses += 1
+            self.lookup.misses += 1
         else:
             _extend_deadline(shared.payload, call)
-            self._lookup.coalesced += 1
+            self.lookup.coalesced += 1
         waiter = shared.join()
         try:
             return await waiter.wait()
@@ -205,8 +181,8 @@ class CacheStage:
         if leases is None or work.has_lease or call.options.cache == "refresh":
             return None
         while not await leases.acquire_lease(FAMILY, work.key, anew=work.past_age):
-            entry: Entry | None = await self._lookup.read(work.key, decode_entry)
-            if entry is not None and self._lookup.is_fresh(entry.created_at, call.options.ttl_seconds):
+            entry: Entry | None = await self.lookup.read(work.key, decode_entry)
+            if entry is not None and self.lookup.is_fresh(entry.created_at, call.options.ttl_seconds):
                 return entry.hit()
             # A damaged entry counts as a miss, or it would be found again and again.
             work.past_age = True
@@ -221,7 +197,7 @@ class CacheStage:
     async def _fetch_new(self, key: str, work: Call, proceed: Handler) -> Reply:
         reply = await proceed(work)
         if is_whole(reply):
-            await self._lookup.write(key, lambda created_at: encode_entry(reply, created_at))
+            await self.lookup.write(key, lambda created_at: encode_entry(reply, created_at))
         return reply
 
 

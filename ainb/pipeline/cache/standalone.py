@@ -17,8 +17,9 @@ from ainb.pipeline.cache.entry import copy_value, is_moment, stored_key
 from ainb.pipeline.cache.function_keys import KeyOf, Keys, Prompt, prompt_key
 from ainb.pipeline.cache.key import is_json
 from ainb.pipeline.cache.lookup import Lookup
-from ainb.pipeline.cache.options import Cache, check_ttl
+from ainb.pipeline.cache.options import Cache
 from ainb.pipeline.cache.single_flight import SingleFlight
+from ainb.pipeline.checks import check_seconds
 from ainb.stores.base import Store, at_once
 from ainb.stores.local import default_home, make_store
 
@@ -75,6 +76,7 @@ class ResponseCache:
         if store is None:
             folder = (Path(home).expanduser() if home is not None else default_home()) / "cache"
             store = make_store(chosen.where, folder, memory_bytes=chosen.memory_bytes, clock=clock, sink=sink)
+        self._store = store
         self._lookup = Lookup("value", chosen.ttl_seconds, store=store, clock=clock, sink=sink)
         self._calls: SingleFlight[Any, None] = SingleFlight(copy_value)
 
@@ -101,7 +103,7 @@ class ResponseCache:
         Raises:
             ConfigError: A parameter cannot be part of a cache key; the message names it.
         """
-        check_ttl(ttl_seconds)
+        check_seconds("ttl_seconds", ttl_seconds)
         found = at_once(self._find(prompt_key(prompt, model, params), ttl_seconds))
         self._lookup.misses += found is None
         return found.value if found is not None and isinstance(found.value, str) else None
@@ -141,7 +143,7 @@ class ResponseCache:
             ConfigError: The function is a generator, `ignore` names no argument, or ttl_seconds is out of its
                 range. A call raises it when an argument cannot be part of a cache key.
         """
-        check_ttl(ttl_seconds)
+        check_seconds("ttl_seconds", ttl_seconds)
         if function is None:
             return lambda named: self._wrap(named, ttl_seconds, tuple(ignore))
         return self._wrap(function, ttl_seconds, tuple(ignore))
@@ -160,7 +162,7 @@ class ResponseCache:
 
     def close(self) -> None:
         """Write pending entries and close the store."""
-        at_once(self._lookup.close())
+        at_once(self._store.close())
 
     def _wrap(self, function: F, ttl_seconds: float | None, ignore: tuple[str, ...]) -> Any:
         key_of = KeyOf(function, ignore)

@@ -106,8 +106,8 @@ class CircuitBreaker:
         self._lock = threading.Lock()
         self._refusal = (
             f"{name} failed too often just now ({options.failure_rate * 100:g} % of at least "
-            f"{options.minimum_calls} calls within "
-            f"{options.window_seconds:g} s); nothing was sent; try another model or wait"
+            f"{options.minimum_calls} calls within {options.window_seconds:g} s); nothing was sent; "
+            "try another model or wait"
         )
 
     def __repr__(self) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from dataclasses import dataclass
 
 from ainb.clock import Clock
-from ainb.errors import ConfigError, DeadlineExceededError, TransientProviderError, arrived
+from ainb.errors import DeadlineExceededError, TransientProviderError, arrived
 from ainb.messages import Call, Handler, Reply
+from ainb.pipeline.checks import check_seconds
 from ainb.pipeline.deadline.time_limit import TimeLimits
 from ainb.plain import plain_fields
 
@@ -32,16 +32,6 @@ class Deadline:
         plain_fields(self)
         for name in ("timeout_seconds", "attempt_seconds"):
             check_seconds(name, getattr(self, name))
-
-
-def check_seconds(name: str, value: object) -> None:
-    """Raise unless a time limit is a number of seconds above 0 or None (no limit)."""
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (0 < value < math.inf):
-        raise ConfigError(
-            f"{name} must be a number of seconds above 0, or None for no limit; it is {value!r}"
-        )
 
 
 class DeadlineStage:

@@ -40,8 +40,8 @@ class Library:
         if own is None:
             raise ConfigError(
                 "this notebook's name is not known here (not saved yet, or not reported by the front end), "
-                "so there is no cassette to "
-                "record into; save it, or give a name with %ai replay record NAME or AINB_NOTEBOOK"
+                "so there is no cassette to record into; save it, or give a name with "
+                "%ai replay record NAME or AINB_NOTEBOOK"
             )
         return own
 
@@ -96,8 +96,7 @@ class Library:
     def _open(self, path: Path) -> Cassette:
         if not self._may_use(path):
             raise ConfigError(
-                f"{path.name} is a link out of its project, to {os.path.realpath(path)}, and is not "
-                f"used; if you trust the project "
-                "type %ai trust or set AINB_TRUST, else delete the link"
+                f"{path.name} is a link out of its project, to {os.path.realpath(path)}, and is not used; "
+                "if you trust the project type %ai trust or set AINB_TRUST, else delete the link"
             )
         return shared_cassette(path)

@@ -72,8 +72,7 @@ def explain_miss(
     if not names and not has_notebook:
         return (
             "this notebook's name is not known here, so its cassette cannot be found and this folder holds "
-            "none; "
-            "set AINB_NOTEBOOK to the notebook's path (papermill and others run it from another folder)"
+            "none; set AINB_NOTEBOOK to the notebook's path (papermill and others run it from another folder)"
         )
     if not names:
         return f"there is no cassette beside the notebook; {record}"
@@ -134,20 +133,20 @@ def _prompts(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[str]
 
 def _line_difference(where: str, ours: str, theirs: str) -> str:
     left, right = ours.split("\n"), theirs.split("\n")
-    number = next(
-        (place for place, pair in enumerate(zip(left, right, strict=False)) if pair[0] != pair[1]), None
-    )
-    if number is None:
-        shorter = min(len(left), len(right))
-        line = (left if len(left) > shorter else right)[shorter]
-        verb = "not recorded" if len(left) > shorter else "recorded, not asked"
-        return f"line {shorter + 1} of {where}: {_excerpt(line, 0)} ({verb})"
+    number = _first_difference(left, right)
+    if number == min(len(left), len(right)):
+        line = (left if len(left) > number else right)[number]
+        verb = "not recorded" if len(left) > number else "recorded, not asked"
+        return f"line {number + 1} of {where}: {_excerpt(line, 0)} ({verb})"
     mine, other = left[number], right[number]
-    at = next(
-        (place for place, pair in enumerate(zip(mine, other, strict=False)) if pair[0] != pair[1]), None
-    )
-    at = min(len(mine), len(other)) if at is None else at
+    at = _first_difference(mine, other)
     return f"line {number + 1} of {where}: {_excerpt(mine, at)} (recorded {_excerpt(other, at)})"
+
+
+def _first_difference(left: Sequence[str], right: Sequence[str]) -> int:
+    """Index of the first item that differs; the shorter length where one is the beginning of the other."""
+    pairs = enumerate(zip(left, right, strict=False))
+    return next((place for place, (mine, other) in pairs if mine != other), min(len(left), len(right)))
 
 
 def _excerpt(line: str, at: int) -> str:

@@ -69,7 +69,7 @@ class ReplayStage:
         caching: bool = True,
         book: Callable[[Call, Decimal], None] = not_booked,
     ) -> None:
-        self._mode = mode
+        self.mode = mode
         self.library = library
         self._clock = clock
         self._sink = sink
@@ -78,11 +78,6 @@ class ReplayStage:
         self._given: set[bytes] = set()
         self._recorded = False
         self._reported = False
-
-    @property
-    def mode(self) -> Mode:
-        """The mode of the stage."""
-        return self._mode
 
     def answers(self, call: Call) -> bool:
         """Whether a cassette would answer this call, so that nothing is sent."""
@@ -114,7 +109,7 @@ class ReplayStage:
             self._given.add(asked.key)
             await asyncio.sleep(0)  # a batch of replayed rows must not block the loop
             return self._answer(call, *found, hit=again and self._may_hit(call))
-        if self._mode == "replay":
+        if self.mode == "replay":
             raise ReplayMissError(self.library.explain(asked))
         cassette = self.library.own()
         try:
@@ -130,7 +125,7 @@ class ReplayStage:
             return read_request(call)
         except ConfigError as error:
             reason = str(error).partition(";")[0]
-            if self._mode == "replay":
+            if self.mode == "replay":
                 raise ReplayMissError(
                     f"{reason}, so no cassette can hold this request; convert it, or run the cell with "
                     "replay off"
@@ -140,7 +135,7 @@ class ReplayStage:
 
     def _find(self, asked: Asked, call: Call, *, again: bool) -> tuple[Cassette, Line] | None:
         """The record that may answer, or None."""
-        if self._mode == "record" and not (again and self._may_hit(call)):
+        if self.mode == "record" and not (again and self._may_hit(call)):
             return None
         try:
             found = self.library.find(asked)
@@ -148,7 +143,7 @@ class ReplayStage:
             self._report_or_raise(fault)
             return None
         # Errors are replayed only in the mode "replay"; otherwise the call is made again.
-        return found if found is not None and (self._mode == "replay" or found[1].is_reply) else None
+        return found if found is not None and (self.mode == "replay" or found[1].is_reply) else None
 
     def _report_or_raise(self, fault: ConfigError) -> None:
         """Report that calls run without the cassette, or raise the fault where they must not.
@@ -156,7 +151,7 @@ class ReplayStage:
         A cassette that is damaged before anything was recorded is an error: no money is spent on answers
         that cannot be kept. In a run that has begun recording, the fault must not cost the answers.
         """
-        if self._mode == "replay" or not (self._recorded or isinstance(fault, UnreadableFileError)):
+        if self.mode == "replay" or not (self._recorded or isinstance(fault, UnreadableFileError)):
             raise fault
         self._report(f"answers cannot be recorded ({fault})")
 

@@ -231,7 +231,7 @@ def test_100_identical_calls_at_once_are_paid_once():
     assert all(reply.cached and reply.saved_usd == CENT and reply.attempts == 0 for reply in replies[1:])
     assert [call.attempts for call in calls] == [1] + [0] * 99
     assert len({id(reply.parsed) for reply in replies}) == 100
-    status = lab.stage.status()
+    status = lab.stage.lookup.status()
     assert (status["misses"], status["coalesced"], status["hits"], status["hit_rate"]) == (1, 99, 0, 0.99)
 
 
@@ -481,10 +481,10 @@ def test_an_answer_that_cannot_be_written_down_is_given_all_the_same():
 
 def test_status_counts_and_clear_and_prune_forget():
     lab = Lab(ttl_seconds=60)
-    assert lab.stage.status()["hit_rate"] is None
+    assert lab.stage.lookup.status()["hit_rate"] is None
     for prompt in ("a", "a", "a", "b"):
         run(lab.ask(prompt))
-    status = lab.stage.status()
+    status = lab.stage.lookup.status()
 
     assert (status["store"], status["hits"], status["misses"], status["hit_rate"]) == ("memory", 2, 2, 0.5)
     assert status["entries"] == 2
@@ -493,13 +493,13 @@ def test_status_counts_and_clear_and_prune_forget():
     lab.clock.advance(30)
     run(lab.ask("c"))
     lab.clock.advance(31)
-    assert run(lab.stage.prune()) == 2
-    assert run(lab.stage.prune(older_than_seconds=31)) == 0
-    assert run(lab.stage.prune(older_than_seconds=30.5)) == 1
+    assert run(lab.stage.lookup.prune(None)) == 2
+    assert run(lab.stage.lookup.prune(older_than_seconds=31)) == 0
+    assert run(lab.stage.lookup.prune(older_than_seconds=30.5)) == 1
     run(lab.ask("d"))
-    assert run(lab.stage.clear()) == 1
-    assert lab.stage.status()["entries"] == 0
-    assert run(Lab().stage.prune()) == 0
+    assert run(lab.stage.lookup.clear()) == 1
+    assert lab.stage.lookup.status()["entries"] == 0
+    assert run(Lab().stage.lookup.prune(None)) == 0
 
 
 def test_a_parsed_value_that_json_cannot_hold_is_left_out_of_the_store():
