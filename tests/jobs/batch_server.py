@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that speaks the batch APIs of OpenAI and of Anthropic, and misbehaves on
+"""A real HTTP server on loopback that speaks the batch APIs of OpenAI and of Anthropic, and fails on
 request.
 
     with BatchServer([Behaviour(order="reversed"), Behaviour(end="expired", rows={3: "expired"})]) as server:

@@ -1,4 +1,4 @@
-"""`session.map(..., batch_api=True)` against a server that speaks both protocols and misbehaves on
+"""`session.map(..., batch_api=True)` against a server that speaks both protocols and fails on
 request."""
 
 from __future__ import annotations
