@@ -33,7 +33,7 @@ class Promise:
     Attributes:
         what: The quantity that is counted.
         goal: The required figure.
-        tests: Test files or functions (``FILE::NAME``) that try to break it.
+        tests: Test files or functions (``FILE::NAME``) that try to break the promise.
     """
 
     what: str

@@ -1,4 +1,4 @@
-"""``df.ai``: the table's rows through the notebook's session."""
+"""Tests of the pandas accessor ``df.ai``, which sends rows through the notebook's session."""
 
 from __future__ import annotations
 

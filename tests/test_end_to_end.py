@@ -1,4 +1,4 @@
-"""The whole pipeline against a server that fails on request, over real HTTP on loopback."""
+"""Tests of the whole pipeline over HTTP on loopback, against a server that fails on request."""
 
 from __future__ import annotations
 

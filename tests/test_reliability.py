@@ -1,4 +1,4 @@
-"""The table of promises names tests that exist, and tells those that hold from those that do not."""
+"""Tests of the table of promises: its tests exist, and a failed promise is reported as failed."""
 
 from __future__ import annotations
 

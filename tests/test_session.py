@@ -1,4 +1,4 @@
-"""The composition root: stage order, prompts, models, and the calls that need no network."""
+"""Tests of Session: stage order, prompts, models, and calls without a network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token counts: exact offline, bounded on hostile input."""
+"""Tests of token counts: exact without a network, bounded time on hostile input."""
 
 from __future__ import annotations
 
