@@ -1,4 +1,4 @@
-"""A table through the pipeline: what comes back for what goes in."""
+"""Tests of Session.map: sources, templates, result columns, errors, progress, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands before the first row field is laid out for the prompt cache, and nothing else changes."""
+"""Tests of the layout for prompt caching: the text before the first row field is marked and unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def table(rows=40):
 
 
 def texts_of(body):
-    """The messages with their parts joined, as the model reads them."""
+    """The messages with their parts joined."""
 
     def joined(content):
         return content if isinstance(content, str) else "".join(part["text"] for part in content)
@@ -205,13 +205,13 @@ def test_a_layout_that_is_refused_is_learnt_and_not_told(make_session, events, m
         refused = sum(seen.body != {} and marks_of(seen.body) > 0 for seen in server.requests)
 
     assert (frame["status"] == "ok").all()
-    # Without a mark no row goes ahead: those of the first moment are all refused.
+    # Without cache marks no row is sent first, so all rows of the first round are refused.
     assert refused <= 1 if model != "openai:gpt-5.4-nano" else len(server.requests) < 100
     assert not [event for event in events if "cache" in str(getattr(event, "text", ""))]
 
 
 class Marking:
-    """A provider whose prefixes live for 300 s."""
+    """A provider that caches prefixes for 300 s."""
 
     def cache_seconds(self, _request):
         return 300.0

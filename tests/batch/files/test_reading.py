@@ -1,4 +1,4 @@
-"""Files of every kind as rows, and errors on one line that say file, line and fix."""
+"""Tests of input files: every format as rows, and one-line errors with file, line and fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No file is destroyed: inputs, files of others, files that changed; results come whole or not at all."""
+"""Tests of output files: no input and no other file is overwritten, and results are written atomically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a batch will cost is forecast within a factor of two, and confirmed above a limit."""
+"""Tests of the cost forecast of a batch: accuracy within a factor of two, and confirmation above a limit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EMAIL = " ".join(
 )
 LABEL = "label: positive|negative|neutral"
 
-# Template, schema, rows, a reply as models give it, tokens of thinking, model.
+# Template, schema, rows, a typical reply, thinking tokens, model.
 PAIRS = [
     ("Classify: {value}", LABEL, REVIEWS, '{"label":"negative"}', 0, "openai:gpt-4o-mini"),
     ("Classify: {value}", LABEL, REVIEWS, '{"label":"negative"}', 320, "openai:gpt-5-mini"),
@@ -199,7 +199,7 @@ def test_the_forecast_counts_schema_and_system_message(tmp_path):
     assert f"about {10 * tokens.count_request(request).tokens:,} tokens in" in said
 
 
-# Asking first
+# Confirmation
 
 
 def batch(tmp_path, model="openai:gpt-4o", *, server, answer=None, config=None, rows=5, data=None, **options):

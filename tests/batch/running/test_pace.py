@@ -1,4 +1,4 @@
-"""How many rows are in flight: where a batch starts, what holds it, and what it tells about that."""
+"""Tests of the rows in flight in a batch: initial number, growth, caps, and notices about them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def told(events):
 
 
 class First:
-    """A plan that holds every call until no more arrive; `waves` are the calls of each round."""
+    """A plan that delays every call until no more arrive; `waves` are the numbers of calls per round."""
 
     def __init__(self):
         self.waves, self._at = [], 0.0
@@ -58,7 +58,7 @@ class First:
 
 
 def waves(session, count=200, **options):
-    """Calls of the first round of a batch."""
+    """Calls in the first round of a batch, and the most calls in flight."""
     with FaultServer(plan=(plan := First())) as server:
         session.map(rows(count, str(time.monotonic())), "{value}", api_base=server.base_url, **options)
         return plan.waves[0], server.peak
