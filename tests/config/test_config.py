@@ -1,4 +1,4 @@
-"""Where an option may come from, and what a mistake gets."""
+"""Tests of the configuration: precedence of sources, checks of values, limits of project files."""
 
 from __future__ import annotations
 

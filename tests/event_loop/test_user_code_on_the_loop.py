@@ -1,4 +1,4 @@
-"""Rules, decisions and conversions of the user: none ends the loop, and none delays another call."""
+"""Tests of the user's rules, predicates and conversions: none stops the event loop or delays another call."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _futures_cancelled():
 
 
 class Gate:
-    """Blocks where the user's code stands until it is opened."""
+    """Blocks the user's code until the gate is opened."""
 
     def __init__(self):
         self.reached, self.opened = threading.Event(), threading.Event()

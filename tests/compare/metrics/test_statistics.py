@@ -1,4 +1,4 @@
-"""Intervals and tests, against scipy and statsmodels."""
+"""Tests of confidence intervals and significance tests against scipy and statsmodels."""
 
 from __future__ import annotations
 
