@@ -1,4 +1,4 @@
-"""Which notebook and which cell a call comes from."""
+"""Tests of the origin of a call: notebook and cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ainb.runtime import Runtime, script_origin
 
 @pytest.fixture
 def cell_c1(terminal, monkeypatch):
-    """A front end that tells the cell's id."""
+    """A front end that sends the id of the cell."""
     monkeypatch.setattr(terminal.shell, "get_parent", lambda: {"metadata": {"cellId": "c1"}}, raising=False)
 
 

@@ -1,4 +1,4 @@
-"""A notebook with a pasted key, a poisoned table and an HTML reply can be saved, opened and shared."""
+"""Tests of a notebook with a pasted key, a hostile table and an HTML reply: it can be shared safely."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saved(folder):
-    """The notebook as it would be saved after its cells have run."""
+    """The notebook as saved after its cells have run."""
     (folder / "poisoned.csv").write_text(POISONED, encoding="utf-8")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     with pytest.MonkeyPatch.context() as patch:
@@ -132,7 +132,7 @@ def test_html_of_a_model_never_touches_the_page(saved):
         cell = next(cell for cell in saved.cells if cell.source.startswith(start))
         for output in cell.outputs:
             page = output.get("data", {}).get("text/html", "")
-            # What stands in srcdoc is shown in a frame of its own that runs nothing.
+            # The content of srcdoc is shown in a sandboxed frame that runs no scripts.
             assert not re.search(r"<(script|img)\b", re.sub(r'srcdoc="[^"]*"', "", page))
             assert "srcdoc" not in page or 'sandbox=""' in page
 

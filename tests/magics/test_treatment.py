@@ -1,4 +1,4 @@
-"""The options of %%ai that say how a call is treated."""
+"""Tests of the %%ai options for cache, budget, user and tags of a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ainb.testing import script
 
 @pytest.fixture
 def seen(terminal, monkeypatch):
-    """The calls that cells make."""
+    """Records the calls of cells."""
     session = sessions.current()
     calls = []
     handle = session.handle

@@ -163,7 +163,7 @@ def test_an_alias_cannot_lead_to_itself(terminal):
 
 @pytest.fixture
 def pulls(monkeypatch):
-    """What was pulled, from no further than this process."""
+    """Replaces downloads and records the pulled models."""
     asked = []
 
     def pull(name, *, progress):

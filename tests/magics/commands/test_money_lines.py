@@ -1,4 +1,4 @@
-"""%ai budget and %ai cache, and the money of a cell."""
+"""Tests of %ai budget, %ai cache, and the budget of a cell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRICE = "%config Ainb.prices = {'openai:m': {'input_usd_per_million': 1000, 'out
 
 @pytest.fixture
 def served(terminal, monkeypatch):
-    """A model that costs a thousandth of a dollar a token, as `openai:m`."""
+    """A server of the model `openai:m`, which costs $0.001 per token."""
     monkeypatch.setenv("OPENAI_API_KEY", "not a real key")
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)

@@ -1,4 +1,4 @@
-"""%ai cost, usage, errors: what is shown and the frame behind it."""
+"""Tests of %ai cost, %ai usage and %ai errors: display and returned frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRICE = "%config Ainb.prices = {'openai:m': {'input_usd_per_million': 1000, 'out
 
 @pytest.fixture
 def served(terminal, monkeypatch):
-    """A model at a thousandth of a dollar per token, `openai:m`, and one without a price, `openai:other`."""
+    """Servers of `openai:m`, which costs $0.001 per token, and `openai:other`, which has no price."""
     monkeypatch.setenv("OPENAI_API_KEY", "not a real key")
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)

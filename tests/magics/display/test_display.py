@@ -66,7 +66,7 @@ MAY_BE_SAID = {
 
 
 class Inspector(HTMLParser):
-    """Reads HTML as a browser would, and notes tags, attributes and links."""
+    """Parses HTML and collects tags, attributes and links."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""--image in a cell: what leaves in each protocol, how it is counted, and the cache."""
+"""Tests of --image in a cell: requests of each protocol, token counts, and the cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Markdown of replies: formulas and money, code, line breaks, tables, links."""
+"""Tests of Markdown in replies: formulas and dollar amounts, code, line breaks, tables, links."""
 
 from __future__ import annotations
 

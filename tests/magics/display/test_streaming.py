@@ -12,7 +12,7 @@ from ainb.testing import FakeClock, run_virtual
 
 
 class Publisher:
-    """Notes what a shell would have sent to its front end."""
+    """Records the messages that a shell sends to its front end."""
 
     def __init__(self, *, broken=False):
         self.sent = []
@@ -94,7 +94,7 @@ def test_a_display_error_is_said_once_and_ends_the_show():
 
 
 def wait_for_the_first_piece(publisher, *, seconds, piece=None, complete=True):
-    """The engine itself waits; only what is published is looked at."""
+    """Run a stream on the real engine until the first piece; tests check what is published."""
     stream = NotebookStream(publisher, SYSTEM_CLOCK, [].append)
     stream.wait(lambda: "loading the model")
     until(lambda: len(publisher.sent) >= seconds)
