@@ -39,7 +39,7 @@ def session():
 
 @pytest.fixture
 def busy(session):
-    """A session with answers, failures, a call without a price and names with markup."""
+    """A session with answers, failures, an unpriced call and names with markup."""
     script("down", [503])
     for number in range(3):
         session.ask(f"hello {number}")
@@ -320,7 +320,7 @@ class Publisher:
 
 
 class Source:
-    """A panel whose every view is counted."""
+    """A panel that counts its views."""
 
     name = "source"
 
@@ -350,7 +350,7 @@ def shell(monkeypatch):
 
 
 class SteppedClock(FakeClock):
-    """Each sleep takes a moment of real time, so that the test can act between two."""
+    """A fake clock that runs a function before each sleep, so that a test can act between sleeps."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from ainb.testing import FakeClock, run_virtual
 
 
 class Publisher:
-    """Keeps what was published, as a front end would."""
+    """Records the published output."""
 
     def __init__(self) -> None:
         self.published = []
@@ -34,7 +34,7 @@ class Publisher:
 
 @pytest.fixture
 def shell(monkeypatch):
-    """A kernel that a person watches."""
+    """A kernel with a front end."""
     found = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=True), display_pub=Publisher(), user_ns={})
     monkeypatch.setattr(slots, "find_shell", lambda: found)
     return found
@@ -53,7 +53,7 @@ def view(text="hello", *, status="", pictures=()):
 
 
 def maker(*texts):
-    """A function that makes the next view each time, and counts."""
+    """A function that returns the next view at each call."""
     left = list(texts)
     return lambda: view(left.pop(0))
 
