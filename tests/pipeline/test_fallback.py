@@ -1,4 +1,4 @@
-"""Fallback: the next model when one is down, never when the request itself is at fault."""
+"""Tests of fallback: the next model is used if one is down, and not if the request is at fault."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_a_fallback_without_a_key_is_said_at_the_start_and_passed_over_in_the_ou
         )
     ]
     assert reply.text == "from the third"
-    assert [event.text for event in events if isinstance(event, Notice)] == notices  # and not said again
+    assert [event.text for event in events if isinstance(event, Notice)] == notices  # and no second notice
 
 
 @pytest.mark.parametrize("wrong", ["opnai:x", "scripted:"])
@@ -203,7 +203,7 @@ def test_another_service_gets_its_own_address_and_key(monkeypatch):
 
     assert (reply.provider, reply.text) == ("anthropic", "hello")
     assert up.requests[0].headers["x-api-key"] == "sk-ant-second-0123456789"
-    # $1 a million in, $5 out: 2 and 1 tokens.
+    # 2 input tokens at $1 per million, 1 output token at $5.
     assert (row.provider_name, row.cost_source) == ("anthropic", "table")
     assert float(row.cost_usd) == pytest.approx(7e-6)
 

@@ -1,5 +1,4 @@
-"""What the budget stage promises: never past a hard limit, nearly all of it used, and nothing lost on the
-way."""
+"""Tests of the budget stage: no overshoot of a hard limit, high utilisation, no lost reservations."""
 
 from __future__ import annotations
 
@@ -331,7 +330,7 @@ def test_a_call_cancelled_between_attempts_keeps_what_was_billed(error, kept):
 
 
 def retrying(stage, outcomes):
-    """Retry as the pipeline has it: each attempt goes through `before_attempt` and `before_sending`."""
+    """Retry as in the pipeline: each attempt passes `before_attempt` and `before_sending`."""
 
     async def attempt(call):
         call.attempts += 1
@@ -624,7 +623,7 @@ def test_the_stage_forgets_each_call():
 
 
 def crowd(lab, costs, *, workers=32, limit=10, estimate="0.2", hold_seconds=(1.0, 3.0, 0.5)):
-    """Many workers on one budget until it refuses; returns what the provider charged in all."""
+    """Run many workers on one budget until it refuses; returns the total that the provider charged."""
     stage, charged = lab.stage(lab.budget.Budget(usd=limit), estimate=estimate), []
 
     async def work(queue):
@@ -691,4 +690,4 @@ def test_no_money_is_lost_when_a_call_is_cancelled_at_any_await():
         assert stage._spendings == {}
         assert stage.status()[0].reserved_usd == 0
         outcomes.add(spent(stage) - 4)
-    assert outcomes == {0, 1, 6}  # in line, answered, under way
+    assert outcomes == {0, 1, 6}  # queued, answered, in flight

@@ -1,4 +1,4 @@
-"""The line in front of the money: all or nothing, first come first served, nothing lost."""
+"""Tests of the ledger: FIFO queue, all-or-nothing reservations, no lost money."""
 
 from __future__ import annotations
 

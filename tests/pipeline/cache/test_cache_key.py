@@ -1,4 +1,4 @@
-"""The key tells two requests apart exactly when what leaves differs."""
+"""Tests of the cache key: two requests have the same key exactly if the same bytes are sent."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ values = st.recursive(
 
 
 def tagged(value):
-    """An encoding of our own with every type spelled out, slow and obviously one-to-one."""
+    """A reference encoding with explicit types: slow, and clearly injective."""
     if isinstance(value, dict):
         return ("dict", tuple(sorted((name, tagged(item)) for name, item in value.items())))
     if isinstance(value, list):

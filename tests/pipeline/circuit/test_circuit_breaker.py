@@ -1,4 +1,4 @@
-"""The circuit breaker: scenarios of its contract, run on the real code here and on broken copies beside."""
+"""Tests of the circuit breaker: options, classification of errors, decorator, stages, status."""
 
 from __future__ import annotations
 
@@ -495,7 +495,7 @@ class TestRegistry:
 
 
 class Line:
-    """A stage that makes every call wait, as the rate limiter's line does."""
+    """A stage that delays every call, like the queue of the rate limiter."""
 
     def __init__(self, seconds=5.0):
         self.seconds = seconds

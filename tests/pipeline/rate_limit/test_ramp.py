@@ -1,4 +1,4 @@
-"""The ramp of calls in flight: how it grows, shrinks, rests, and what it lets through to a place that is
+"""Tests of the ramp of calls in flight: growth, shrinking, idle reset, and calls to an endpoint that is
 down."""
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ LATENCY = 0.5
 
 
 class Place:
-    """A provider with a latency that counts what reaches it and plays a plan: number of the call to its
-    fault."""
+    """A provider with latency that counts calls; its plan maps the number of a call to a status or None."""
 
     def __init__(self, plan=lambda _number: None):
         self.plan, self.sent, self.in_flight, self.peak = plan, 0, 0, 0
@@ -131,7 +130,7 @@ def test_a_storm_of_429_ends_well(seed, share):
         return during, after, row, place.peak
 
     during, after, row, peak = on_virtual_time(scenario)
-    # Where nearly everything is refused the retry budget ends some calls; it is no matter of the ramp.
+    # If nearly all calls are refused, the retry budget ends some of them; that is not due to the ramp.
     assert share > 0.5 or {type(reply) for reply in during} == {Reply}
     assert {type(reply) for reply in after} == {Reply}
     assert (row["in_flight"], row["waiting"]) == (0, 0)

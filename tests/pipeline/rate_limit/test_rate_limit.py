@@ -1,4 +1,4 @@
-"""Buckets, the line and the stage, one promise a test."""
+"""Tests of the rate limiter: buckets, FIFO queue, stage."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_large_request_at_the_head_waits_no_longer_than_it_must():
 
         assert 10 <= clock.monotonic() <= 10 * 1.05
         await task
-        assert small[0] >= 10 + 40  # 400 owed at 10 a second: nobody passes the large one
+        assert small[0] >= 10 + 40  # a debt of 400 at 10 per second: no call passes the large one
 
     on_virtual_time(scenario)
 
@@ -597,7 +597,7 @@ def test_a_waiter_whose_loop_was_closed_passes_the_permit_on():
 
     assert limiter.status()["waiting"] == 0
     assert limiter.try_acquire(ONE_REQUEST) is not None
-    left_behind[0]._log_destroy_pending = False  # it is pending for ever, and asyncio would say so
+    left_behind[0]._log_destroy_pending = False  # it stays pending, and asyncio would report that
 
 
 def test_an_interrupt_in_a_waiting_thread_gives_the_place_back():

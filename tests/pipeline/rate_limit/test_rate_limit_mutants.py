@@ -1,4 +1,4 @@
-"""The property suite notices every seeded mutant of the limiter."""
+"""Mutation tests: the property suite detects every mutant of the rate limiter."""
 
 from __future__ import annotations
 

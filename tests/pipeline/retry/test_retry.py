@@ -1,4 +1,4 @@
-"""Retry: options, classification, waits, the budget, and the decorator that stands alone."""
+"""Tests of retry: options, classification, waits, budget, stage, standalone decorator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INF = float("inf")
 
 
 def ask(outcomes, *, call=None, rng=None, **options):
-    """One call through the stage: the reply or the error, the call, and when the provider was asked."""
+    """Run one call through the stage; returns the reply or error, the call, and the times of the attempts."""
 
     async def main():
         provider, this = Scripted(outcomes), call or make_call()

@@ -1,5 +1,4 @@
-"""The validation stage in a session: what is sent, what is said about it, what is refused, and what comes
-back."""
+"""Tests of the validation stage in a session: redaction, notices, refusals, checks of replies."""
 
 from __future__ import annotations
 
@@ -29,7 +28,7 @@ def session(**options):
 
 
 def send(prompt, *, values=None, system=None, **options):
-    """The call after it was sent, and the reply of a model that repeats what it was told."""
+    """Send a prompt to a model that echoes it; returns the call and the reply."""
     with session(**options) as made:
         call = made.make_call(prompt, values=values, system=system)
         return call, ENGINE.run(made.handle(call))
@@ -469,7 +468,7 @@ def test_options_come_from_the_environment():
 
 
 class Paid:
-    """A provider that costs money; here only its name counts."""
+    """A provider that is not free; only its name is used."""
 
     name, free = "openai", False
 
