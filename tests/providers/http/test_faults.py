@@ -1,4 +1,4 @@
-"""Status and code decide what an error is; its line says what was said and the way out."""
+"""Tests of provider errors: classification by status and code, and messages with a fix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waits and resets in every form that providers send, and in forms that nobody should."""
+"""Tests of Retry-After, reset and other headers, in valid and invalid forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events come out whole however the bytes come in."""
+"""Tests of the parser of server-sent events: complete events from any split of the bytes."""
 
 from __future__ import annotations
 

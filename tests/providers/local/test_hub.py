@@ -1,4 +1,4 @@
-"""``%ai pull hf:…`` against a server that answers as the hub does."""
+"""Tests of ``%ai pull hf:…`` against a server in place of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_a_full_disk_is_noticed_before_anything_is_fetched(server, monkeypatch):
         pull_from_hub(file)
 
 
-# The commands
+# Commands
 
 
 def test_the_magic_shows_size_and_licence_and_asks_first(server, tmp_path, capsys):

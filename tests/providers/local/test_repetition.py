@@ -1,4 +1,4 @@
-"""A reply that goes round in circles is stopped; one that only looks alike in parts is not."""
+"""Tests of the repetition check: a reply in a loop is stopped, and similar ordinary texts are not."""
 
 from __future__ import annotations
 
