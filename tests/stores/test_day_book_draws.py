@@ -1,4 +1,4 @@
-"""Money drawn in advance from the day book: few transactions, no wait on the loop, nothing lost by a kill."""
+"""Tests of advance draws from the day book: few transactions, no blocking of the loop, no loss by a kill."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def open_book(path):
 
 
 def statements_of(book):
-    """Transactions that a book begins on the event loop from here on."""
+    """Record the transactions that a book begins on the event loop from now on."""
     book.balance(DAY)
     seen = []
     book._file.db.set_trace_callback(lambda sql: seen.append(sql) if sql.startswith("BEGIN") else None)
@@ -90,7 +90,7 @@ def test_near_the_limit_no_more_is_drawn_than_fits(open_book, limit):
 
 
 def test_while_another_process_writes_the_loop_does_not_wait(path, open_book, monkeypatch):
-    """The call is woken by the thread that waits for the file; here nobody looks again by himself."""
+    """The thread that waits for the file wakes the call; the test has no polling."""
     monkeypatch.setattr("ainb.pipeline.budget.ledger.POLL_SECONDS", None)
     book = open_book()
     ledger = Ledger(book)
@@ -163,7 +163,7 @@ def test_money_drawn_under_a_higher_limit_is_no_money_under_a_lower_one(open_boo
 
 
 def dead_book(path, *, spent, sent, unsent, flushed):
-    """A process that dies: it has spent, it has sent, and it has reserved what it did not send."""
+    """The book of a process that died with a settled call, a sent call and an unsent reservation."""
     book = DayBook(path)
     book.reserve(1, TEN, usd("0.5"))
     book.settle(1, DAY, usd(spent))
@@ -349,7 +349,8 @@ def start(path, seed, served):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_whoever_is_killed_the_limit_holds_and_is_used(path, tmp_path, record_property, seed):
-    """Two of four are killed at random moments: what was served is known, and below the limit."""
+    """Two of four processes are killed at random times; the cost of the served calls stays below the
+    limit."""
     served = tmp_path / "served"
     served.touch()
     rng = random.Random(seed)

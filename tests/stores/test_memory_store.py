@@ -1,4 +1,4 @@
-"""The bounded store in this process."""
+"""Tests of the bounded memory store."""
 
 from __future__ import annotations
 

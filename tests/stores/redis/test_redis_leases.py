@@ -1,4 +1,4 @@
-"""Identical calls of several processes are paid once, and none waits behind what holds up another one."""
+"""Tests of leases: identical calls of several processes are paid once, and only running calls are awaited."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def open_session(server, tmp_path, monkeypatch):
 
 
 def answering(seen):
-    """An answer; calls for a pause get one that outlives the test."""
+    """A plan that answers; prompts for a pause are answered after the end of the test."""
     text = seen.body["messages"][-1]["content"]
     if "hang" in text:
         return Fault(action="hang")

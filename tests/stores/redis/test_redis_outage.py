@@ -1,4 +1,4 @@
-"""A real Redis server that stops, hangs and comes back: the call goes on, the person is told once."""
+"""Tests of outages of a real Redis server: calls continue, and one notice is given."""
 
 from __future__ import annotations
 
