@@ -1,4 +1,4 @@
-"""Tests of backward compatibility: usage log, batch journal and day ledger of version 0.1.0 can be read."""
+"""Tests of backward compatibility: usage log, batch journal and day book of version 0.1.0 can be read."""
 
 from __future__ import annotations
 

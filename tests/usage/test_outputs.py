@@ -1,4 +1,4 @@
-"""How long replies usually are, asked of the log."""
+"""Tests of the usual length of replies, estimated from the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of the budget in a session: real prices and token counts, a day ledger on disk, a deadline."""
+"""Tests of the budget in a session: real prices and token counts, a day book on disk, a deadline."""
 
 from __future__ import annotations
 
