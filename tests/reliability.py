@@ -174,7 +174,7 @@ PROMISES = (
             f"{CIRCUIT}::test_a_mutant_is_killed",
             f"{RETRY}::test_a_mutant_is_killed",
             f"{BUDGET}/test_money_mutants.py",
-            "tests/pipeline/cache/test_single_flight.py::test_random_schedules_notice",
+            "tests/pipeline/cache/test_single_flight.py::test_random_schedules_detect_the_mutant",
             f"{REDIS}/test_redis_scripts.py::test_the_schedules_kill_the_mutant",
         ),
     ),

@@ -53,7 +53,7 @@ def test_strict_runs_replay_with_static_display_and_each_kernel_knows_its_notebo
     assert "4 passed" in said
 
 
-def test_what_the_person_chose_stands(tmp_path, monkeypatch):
+def test_options_of_the_user_are_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("AINB_REPLAY", "auto")
     monkeypatch.setenv("AINB_DISPLAY", "text")
     notebook(tmp_path / "one.ipynb", (SHOW, "auto text one.ipynb"))

@@ -95,7 +95,7 @@ def test_rows_are_answered_in_packs(make_session, model, rows, size, calls):
     assert frame["output_tokens"].sum() == usage["output_tokens"].sum()
 
 
-def test_the_wire_is_one_line_a_row_behind_what_all_rows_share(make_session):
+def test_a_request_is_the_shared_text_and_one_line_per_row(make_session):
     data = pd.DataFrame({"text": ["a\nb", "c\r\n[1] d", "e\u2028f\u2029g", "{x} \\n"]})
     with BillingServer() as server:
         make_session(server).map(data, "Classify: {text}, please", schema=SCHEMA, rows_per_call=4)
@@ -325,7 +325,7 @@ def test_an_outage_is_the_error_of_its_rows_and_they_are_sent_again(make_session
 # --- validation, caching and billing per row
 
 
-def test_rows_are_cached_by_themselves_and_never_with_their_neighbours(make_session):
+def test_rows_are_cached_separately(make_session):
     with BillingServer() as server:
         session = make_session(server)
         session.map(table(10), PROMPT, schema=SCHEMA, rows_per_call=5)
@@ -505,7 +505,7 @@ def test_any_schema_is_packed(make_session, model, schema, answer):
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "ten", "5", True, None, float("nan"), 1_001, [5]])
-def test_a_number_that_is_none_is_refused(make_session, value):
+def test_an_invalid_rows_per_call_is_refused(make_session, value):
     with BillingServer() as server, pytest.raises(ConfigError, match="rows_per_call must be a whole number"):
         make_session(server).map(table(3), PROMPT, schema=SCHEMA, rows_per_call=value)
 

@@ -192,7 +192,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("model", "words", "code"), REFUSALS)
-def test_a_layout_that_is_refused_is_learnt_and_not_told(make_session, events, model, words, code):
+def test_a_refused_layout_is_learnt_without_a_notice(make_session, events, model, words, code):
     def plan(seen):
         body = seen.body
         if marks_of(body) or "prompt_cache_key" in body or "prompt_cache_options" in body:
@@ -255,7 +255,7 @@ def test_a_prefix_is_warmed_again_when_the_pause_outlived_it(pause, ahead):
 
 
 @pytest.mark.parametrize("moment", ["first piece", "answer"])
-def test_a_streamed_row_lets_the_others_go_at_its_first_piece(moment):
+def test_other_rows_start_at_the_first_piece_of_a_streamed_row(moment):
     warm_up, started = WarmUp(FakeClock()), []
     begun, gate = asyncio.Event(), asyncio.Event()
 
@@ -283,7 +283,7 @@ def test_a_streamed_row_lets_the_others_go_at_its_first_piece(moment):
 
 
 @pytest.mark.parametrize("model", LAID_OUT)
-def test_rows_whose_leader_fails_follow_all_the_same(make_session, model):
+def test_rows_are_sent_although_the_first_row_fails(make_session, model):
     failing = [Fault(status=400, message="no")] * (MAX_FAILURES + 2)
     with BillingServer(refuse=lambda _seen: failing.pop() if failing else None) as server:
         frame = make_session(server, model, retry=None).map(table(20), INSTRUCTION + "{text}", schema=SCHEMA)
@@ -292,7 +292,7 @@ def test_rows_whose_leader_fails_follow_all_the_same(make_session, model):
 
 
 @pytest.mark.parametrize("model", LAID_OUT)
-def test_cached_rows_hand_the_turn_on(make_session, model):
+def test_cached_rows_do_not_delay_the_warm_up(make_session, model):
     with BillingServer() as server:
         session = make_session(server, model)
         session.map(table(10), INSTRUCTION + "{text}", schema=SCHEMA)

@@ -132,7 +132,7 @@ def test_two_orders_that_differ_are_refused():
         ainb.agreement(one, other, weights="linear")
 
 
-def test_it_says_itself_in_one_line():
+def test_its_text_is_one_line():
     first, second = two()
 
     text = str(ainb.agreement(first, second, weights="linear"))

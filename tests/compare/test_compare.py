@@ -359,7 +359,7 @@ def test_numbers_are_measured_as_numbers(session):
         (AB, {"budget_usd": -1}, "budget_usd must be"),
     ],
 )
-def test_what_makes_no_sense_is_told_before_anything_is_sent(session, prompts, options, said):
+def test_invalid_arguments_are_refused_before_anything_is_sent(session, prompts, options, said):
     with pytest.raises(ainb.ConfigError, match=said):
         session.compare(table(5), prompts, **{"truth": "label", **options})
     assert session.usage().empty
@@ -379,7 +379,7 @@ def test_data_that_cannot_be_compared_is_refused(session, data, said):
         session.compare(data, "{a}", truth="label")
 
 
-def test_records_will_do(session):
+def test_records_are_accepted(session):
     assert (
         session.compare([{"a": "x", "t": "x"}, {"a": "y", "t": "x"}], "{a}", truth="t").frame["accuracy"][0]
         == 0.5

@@ -170,7 +170,7 @@ def test_a_reply_that_arrives_at_once_gives_other_tasks_their_turn(server, monke
         ([], False),
     ],
 )
-def test_what_is_long(values, expected):
+def test_which_values_are_long(values, expected):
     assert is_long(*values) is expected
 
 

@@ -322,7 +322,7 @@ def test_an_error_of_a_schemas_serialiser_is_that_rows_error(session, error):
     assert list(job.result(WAIT_S)["status"]) == ["ok", "error", "ok"]
 
 
-def test_a_blocking_on_text_holds_nobody_else_up(session):
+def test_a_blocking_on_text_delays_no_other_call(session):
     release, blocked = threading.Event(), threading.Event()
 
     def show(_):
@@ -340,7 +340,7 @@ def test_a_blocking_on_text_holds_nobody_else_up(session):
 
 
 @pytest.mark.parametrize("sized", [False, True])
-def test_a_blocking_source_holds_nobody_else_up(session, sized):
+def test_a_blocking_source_delays_no_other_call(session, sized):
     release, blocked = threading.Event(), threading.Event()
 
     class Blocking(Sequence):
@@ -424,5 +424,5 @@ async def _for_ever():
     await asyncio.get_running_loop().create_future()
 
 
-def test_the_error_that_is_carried_says_what_it_carries():
+def test_the_carrier_of_an_error_has_the_text_of_that_error():
     assert str(RaisedByUser(SystemExit(3))) == "3"

@@ -283,7 +283,7 @@ def test_a_keyring_in_a_plain_file_is_none(ring):
         ("GROQ_API_KEY", "h" + "f_4242424242424242", "looks like one for HF_TOKEN"),
     ],
 )
-def test_what_can_be_no_key_is_told_without_showing_it(ring, name, key, fault):
+def test_an_invalid_key_is_reported_without_showing_it(ring, name, key, fault):
     with pytest.raises(ConfigError, match=fault) as caught:
         keys.login(name, key)
 
@@ -301,7 +301,7 @@ def test_what_can_be_no_key_is_told_without_showing_it(ring, name, key, fault):
         ("OLLAMA_API_KEY", "whatever"),
     ],
 )
-def test_what_may_be_a_key_has_no_fault(name, key):
+def test_a_valid_key_has_no_fault(name, key):
     assert fault_of(name, key) is None
 
 

@@ -206,7 +206,7 @@ def test_static_display_never_streams(terminal, monkeypatch, setting):
     assert "Out[" in cell.out.split("hello")[0]
 
 
-def test_no_stream_is_heard(terminal, monkeypatch):
+def test_no_stream_disables_streaming(terminal, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
 
     cell = terminal.run("%%ai scripted:echo --no-stream\nhello")

@@ -149,7 +149,7 @@ STORIES = [
 ]
 
 
-def test_there_are_more_than_sixty():
+def test_more_than_sixty_lines_are_tested():
     assert len(CELLS) + len(LINES) + len(STORIES) >= 60
 
 
@@ -167,7 +167,7 @@ def test_a_cell_asks_the_model_that_it_named(there, server, line, model, sent):
 
 
 @pytest.mark.parametrize(("line", "shown"), LINES, ids=[line for line, _ in LINES])
-def test_a_line_does_what_it_did(there, line, shown):
+def test_a_line_has_its_output(there, line, shown):
     cell = there.run(line)
 
     assert cell.error is None
@@ -175,7 +175,7 @@ def test_a_line_does_what_it_did(there, line, shown):
 
 
 @pytest.mark.parametrize(("lines", "model"), STORIES, ids=[" ; ".join(lines) for lines, _ in STORIES])
-def test_lines_after_one_another_do_what_they_did(there, server, lines, model):
+def test_lines_in_sequence_ask_the_last_model(there, server, lines, model):
     for line in lines:
         there.run(line)
 

@@ -112,7 +112,7 @@ def test_a_providers_refusal_is_one_line_and_its_whole_traceback_holds_no_key(sa
     assert any("Traceback" in text for text in texts)
 
 
-def test_the_person_is_told_that_the_cell_still_holds_what_was_typed(saved):
+def test_a_notice_says_that_the_cell_still_has_the_typed_key(saved):
     assert "take it out before you share the notebook" in text_of(
         saved, f"%%ai scripted:echo\nWhy is {PASTED}"
     )
@@ -127,7 +127,7 @@ def test_a_poisoned_table_has_not_run_and_nothing_in_it_was_filled_in(saved, fol
     assert "\x1b" not in sent
 
 
-def test_html_of_a_model_never_touches_the_page(saved):
+def test_html_of_a_model_is_sandboxed(saved):
     for start in ("%%ai scripted:html -f html", "%%ai scripted:html\n", "%%ai scripted:echo\n{table}"):
         cell = next(cell for cell in saved.cells if cell.source.startswith(start))
         for output in cell.outputs:
@@ -144,5 +144,5 @@ def test_a_login_where_nobody_can_type_is_one_line(saved):
     assert "set OPENAI_API_KEY in the environment" in error.evalue
 
 
-def test_keys_show_themselves_as_stars(saved):
+def test_the_repr_of_a_key_is_stars(saved):
     assert "('***', {'openai': '***'})" in text_of(saved, "ainb.keys.get").replace("\\'", "'")

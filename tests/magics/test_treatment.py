@@ -80,7 +80,7 @@ def test_a_wrong_value_is_one_line_with_the_way_out(terminal, seen, line, messag
     assert seen == []
 
 
-def test_a_stored_answer_is_used_left_aside_and_overwritten(terminal):
+def test_options_of_a_cell_use_bypass_and_overwrite_a_stored_answer(terminal):
     script("counts", ["one", "two", "three"])
 
     said = [

@@ -99,7 +99,7 @@ def test_names_and_messages_with_markup_are_shown_as_text(busy, name):
     assert "<img src=x" not in bundle["text/html"]
 
 
-def test_the_cost_panel_shows_what_is_known_and_admits_the_rest(busy):
+def test_the_cost_panel_names_calls_of_unknown_cost(busy):
     made = panel("cost", session=busy)
     text = str(made)
 
@@ -252,7 +252,7 @@ def test_nothing_heavy_is_loaded_with_the_panels():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=180)
 
 
-def test_a_figure_leaves_the_persons_own_settings_alone(busy):
+def test_a_figure_leaves_the_settings_of_the_user_alone(busy):
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)

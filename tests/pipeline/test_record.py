@@ -33,7 +33,7 @@ def run_stage(proceed, *, clock=None, sink=None):
         return events, call, error
 
 
-def test_an_answered_call_is_told_of_with_its_duration_and_attempts():
+def test_an_answered_call_is_recorded_with_duration_and_attempts():
     clock = FakeClock()
 
     async def proceed(call):
@@ -60,7 +60,7 @@ def test_an_answered_call_is_told_of_with_its_duration_and_attempts():
         SystemExit(),
     ],
 )
-def test_whatever_a_call_raises_is_told_of_once_and_raised_on(error):
+def test_every_error_of_a_call_is_recorded_once_and_raised(error):
     stage_events = []
     stage = RecordStage(stage_events.append, FakeClock(), Random(1))
 
@@ -76,7 +76,7 @@ def test_whatever_a_call_raises_is_told_of_once_and_raised_on(error):
     assert stage_events[0].reply is None
 
 
-def test_a_call_that_is_dropped_half_way_is_told_of():
+def test_a_call_whose_coroutine_is_closed_is_recorded():
     events = []
     stage = RecordStage(events.append, FakeClock(), Random(1))
 

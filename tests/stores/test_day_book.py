@@ -91,7 +91,7 @@ def test_another_day_is_another_account(book):
     assert book.reserve(1, Claim(Account("day", "2026-05-05"), usd(10)), usd(9)) is Verdict.GRANTED
 
 
-def test_the_file_is_for_this_person_only(path, book):
+def test_the_file_is_private(path, book):
     book.spend(DAY, usd(1))
 
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700

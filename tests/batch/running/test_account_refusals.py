@@ -95,7 +95,7 @@ def test_the_second_run_goes_on_with_the_first_and_pays_no_answer_twice(make_ses
     assert len(session.runs()) == 1
 
 
-def test_workers_that_end_together_because_the_limit_shrank_leave_one_behind(make_session):
+def test_one_worker_remains_when_the_limit_shrinks(make_session):
     with FaultServer(plan=lambda _seen: Fault(status=429, delay_seconds=0.05)) as server:
         session = make_session("openai:m", api_base=server.base_url, retry=None, circuit=None)
         frame = session.map(ROWS[:40], "{value}")
@@ -202,7 +202,7 @@ class TestCounting:
         assert not self.fed(*[key, model] * STOP_AFTER)
         assert self.fed(*[key] * 3, model, *[key] * STOP_AFTER)
 
-    def test_other_errors_neither_count_nor_start_the_count_anew(self):
+    def test_other_errors_neither_count_nor_reset_the_count(self):
         key = PermanentProviderError("no", status_code=401)
         other = TransientProviderError("busy", status_code=503)
 

@@ -99,7 +99,7 @@ def test_full_agreement_of_few_rows_has_a_wide_interval(rows, least):
 @pytest.mark.parametrize(
     "counts", [[[1, 0], [0, 1]], [[1, 1], [0, 0]], [[0, 1], [0, 0]], [[0, 1], [1, 0]], [[5, 1], [0, 0]]]
 )
-def test_a_handful_of_rows_breaks_nothing(counts):
+def test_few_rows_raise_no_error(counts):
     low, high = kappa_interval(np.array(counts), disagreement(2))
 
     assert (math.isnan(low) and math.isnan(high)) or -1 <= low <= high <= 1

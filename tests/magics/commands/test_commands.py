@@ -56,7 +56,7 @@ def test_help_lists_every_option_and_every_subcommand(terminal):
         ("display", "%config Ainb.display: how replies"),
     ],
 )
-def test_help_knows_each_topic(terminal, topic, line):
+def test_every_topic_has_help(terminal, topic, line):
     assert line in terminal.run(f"%ai help {topic}").out
 
 

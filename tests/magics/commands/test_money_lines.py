@@ -54,7 +54,7 @@ def test_the_budget_is_set_shown_raised_reset_and_dropped(terminal, served):
     assert terminal.run("%%ai openai:m --max-tokens 3000\nhello").error is None
 
 
-def test_a_budget_forgets_nothing_and_outlives_a_new_session(terminal, served):
+def test_a_budget_is_changed_in_place_and_kept_by_a_new_session(terminal, served):
     first = sessions.current()
 
     terminal.run("%ai budget 1/day")

@@ -90,7 +90,7 @@ def test_json_uses_the_services_own_mode_where_it_has_one(served, model, mode):
     assert "valid JSON" in content
 
 
-def test_a_response_format_of_the_persons_own_stands(served):
+def test_a_response_format_of_the_user_is_kept(served):
     terminal, server = served
     terminal.run('%%ai openai:gpt-5-mini -f json -m {"response_format": {"type": "text"}}\nthree colours')
 

@@ -84,7 +84,7 @@ def test_nothing_is_cleared_when_nothing_came():
     assert publisher.sent == []
 
 
-def test_a_display_error_is_said_once_and_ends_the_show():
+def test_a_display_error_is_reported_once_and_ends_streaming():
     publisher, complaints = Publisher(broken=True), []
 
     stream = play(publisher, [(0, "a"), (0.5, "b")], complaints=complaints)

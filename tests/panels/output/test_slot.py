@@ -77,7 +77,7 @@ def test_a_watched_kernel_shows_what_was_asked_for(shell, display, mode):
     ("display", "mode"),
     [("auto", "static"), ("widgets", "widgets"), ("html", "html"), ("text", "text"), ("off", "off")],
 )
-def test_where_nobody_watches_auto_is_static(shell, display, mode):
+def test_without_a_front_end_auto_is_static(shell, display, mode):
     shell.kernel._allow_stdin = False
 
     assert resolve(display) == mode
@@ -159,7 +159,7 @@ def test_a_static_copy_is_renewed_now_and_then_and_at_the_end(shell):
     assert copies(shell) == ["0", "3", "end"]
 
 
-def test_a_copy_shows_what_is_true_of_a_file(shell):
+def test_a_static_copy_shows_the_saved_view(shell):
     slot = Slot("auto", clock=FakeClock())
 
     slot.open(lambda: replace(view("goes on"), saved=view("stopped at 1")))

@@ -159,7 +159,7 @@ def test_a_refusal_names_its_scope(budget, text):
     assert str(caught.value) == text
 
 
-def test_a_call_that_is_dearer_than_the_whole_budget_is_told_so():
+def test_a_call_above_the_whole_budget_is_refused_with_that_reason():
     with pytest.raises(BudgetExceededError) as caught:
         ask(LAB.stage(Budget(usd="0.05"), estimate="0.2"))
 
@@ -596,7 +596,7 @@ def test_another_budget_counts_from_what_is_spent():
     ask(stage)
 
 
-def test_who_waits_longer_than_the_call_may_take_leaves_the_line():
+def test_a_waiter_leaves_the_queue_at_its_deadline():
     stage = LAB.stage(Budget(usd=1))
 
     async def main():

@@ -199,7 +199,7 @@ MUTANTS = [
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.label)
-def test_contracts_notice(mutant):
+def test_contracts_detect_the_mutant(mutant):
     with load_mutant(
         mutant.module, mutant.old, mutant.new, dependents=MODULES[MODULES.index(mutant.module) + 1 :]
     ) as broken:
@@ -235,7 +235,7 @@ def test_100_identical_calls_at_once_are_paid_once():
     assert (status["misses"], status["coalesced"], status["hits"], status["hit_rate"]) == (1, 99, 0, 0.99)
 
 
-def test_a_leader_who_leaves_harms_nobody_and_the_next_in_line_pays():
+def test_after_a_cancelled_owner_the_next_waiter_pays():
     async def main():
         lab = Lab(clock=FakeClock(loop=asyncio.get_running_loop()))
 
@@ -257,7 +257,7 @@ def test_a_leader_who_leaves_harms_nobody_and_the_next_in_line_pays():
     assert [(reply.text, reply.cached, reply.cost_usd) for reply in others] == [("answer 1", True, 0)] * 3
 
 
-def test_everybody_keeps_a_deadline_of_their_own():
+def test_every_waiter_keeps_its_own_deadline():
     async def main():
         lab = Lab(clock=FakeClock(loop=asyncio.get_running_loop()))
 
@@ -276,7 +276,7 @@ def test_everybody_keeps_a_deadline_of_their_own():
     assert (type(first), second.text, type(third)) == (TimeoutError, "answer 1", TimeoutError)
 
 
-def test_what_the_work_gathers_reaches_the_call_of_the_one_that_leads():
+def test_fields_that_the_work_records_reach_the_call_of_the_owner():
     lab = Lab()
     fault = TransientProviderError("first attempt")
 

@@ -172,7 +172,7 @@ def test_what_has_no_canonical_form_is_refused_by_name(value, what):
     assert "\n" not in str(refused.value)
 
 
-def test_a_circle_and_a_bottomless_value_are_refused():
+def test_cyclic_and_endlessly_nested_values_are_refused():
     circle: list = []
     circle.append(circle)
     with pytest.raises(ConfigError, match="parameter stop"):

@@ -56,7 +56,7 @@ def rows_by_user(session):
     return {row.user: row for row in session.usage().itertuples()}
 
 
-def test_who_has_money_is_answered_when_the_first_to_ask_has_none(open_session):
+def test_users_with_money_are_answered_when_the_first_has_none(open_session):
     with FaultServer(plan=[Fault(text="yes", delay_seconds=0.2)]) as server:
         session = open_session(server, budget=ainb.Budget(usd=Decimal("0.10"), per="user"))
         while "ann" not in {item.name for item in session.budget_status() if item.left_usd < Decimal("0.05")}:
@@ -109,7 +109,7 @@ def test_a_deadline_ends_its_own_call_alone(open_session, impatient):
     assert server.hits <= 2  # the call with the short deadline may have been the one that was sent
 
 
-def test_nobody_waits_behind_the_rate_limit_of_another_user(open_session):
+def test_no_call_waits_for_the_rate_limit_of_another_user(open_session):
     def plan(seen):
         return Fault(text="yes", delay_seconds=30 if b"another" in seen.raw else 0.1)
 
@@ -128,7 +128,7 @@ def test_nobody_waits_behind_the_rate_limit_of_another_user(open_session):
     assert rows["ann"].status == "ok"
 
 
-def test_a_key_that_is_refused_is_its_owners_affair(open_session):
+def test_a_refused_key_fails_its_own_call_only(open_session):
     def plan(seen):
         wrong = seen.headers["authorization"].endswith("ann")
         return Fault(status=401, delay_seconds=0.1) if wrong else Fault(text="yes", delay_seconds=0.1)

@@ -140,7 +140,7 @@ MUTANTS = [
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.label)
 @pytest.mark.filterwarnings("ignore")
-def test_random_schedules_notice(mutant):
+def test_random_schedules_detect_the_mutant(mutant):
     dependents = MODULES[MODULES.index(mutant.module) + 1 :]
     with load_mutant(mutant.module, mutant.old, mutant.new, dependents=dependents) as broken:
         modules = {name: broken.get(name) or importlib.import_module(name) for name in MODULES}
@@ -171,7 +171,7 @@ def test_each_gets_an_error_of_its_own_with_its_attributes():
     assert len({id(error) for error in errors}) == 3
 
 
-def test_an_error_that_cannot_be_copied_reaches_everybody_all_the_same():
+def test_an_error_that_cannot_be_copied_reaches_every_waiter():
     class AwkwardError(Exception):
         def __init__(self, one, *, two):
             super().__init__(f"{one} {two}", one)
@@ -239,7 +239,7 @@ def test_work_runs_with_the_context_variables_of_the_first_to_come():
     assert run_virtual(main()) == ["ann", "ann"]
 
 
-def test_flights_of_two_event_loops_do_not_meet():
+def test_calls_on_two_event_loops_are_not_shared():
     calls, runs = SingleFlight(lambda value: value), []
 
     async def work():

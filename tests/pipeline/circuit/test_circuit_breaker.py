@@ -508,7 +508,7 @@ class Line:
 
 
 class TestStages:
-    def test_an_open_circuit_refuses_before_the_line(self):
+    def test_an_open_circuit_refuses_before_the_queue(self):
         async def main():
             breakers = Breakers(Circuit(minimum_calls=1), clock=virtual_clock(), rng=LowRandom())
             line, provider = Line(), Scripted()
@@ -520,7 +520,7 @@ class TestStages:
 
         assert run_virtual(main()) == (0, [], 30.0)
 
-    def test_a_half_open_circuit_without_a_free_slot_refuses_before_the_line(self):
+    def test_a_half_open_circuit_without_a_free_slot_refuses_before_the_queue(self):
         async def main():
             breakers = Breakers(Circuit(minimum_calls=1), clock=virtual_clock(), rng=LowRandom())
             line = Line()

@@ -89,7 +89,7 @@ def test_one_inside_the_other_ends_only_its_own_part():
     assert run_virtual(main()) == (False, True, 0)
 
 
-def test_calls_one_after_the_other_share_a_timer_and_none_rings_for_ever():
+def test_sequential_calls_share_a_timer_which_ends():
     async def main():
         loop = asyncio.get_running_loop()
         limits = TimeLimits(SECONDS)

@@ -72,7 +72,7 @@ def on_virtual_time(scenario):
 @pytest.mark.parametrize("retry", [None, Retry(base_seconds=0.1)])
 @pytest.mark.parametrize("cap", [16, 64, 256, 1024, None])
 @pytest.mark.parametrize("status", [500, 503, None])
-def test_of_1000_calls_to_a_place_that_is_down_at_most_16_reach_it(retry, cap, status):
+def test_of_1000_calls_to_an_endpoint_that_is_down_at_most_16_are_sent(retry, cap, status):
     async def scenario(clock):
         place = Place(lambda _number: status or 502)
         handle, _ = pipeline(place, clock, options=RateLimit(concurrency=cap), retry=retry)
@@ -118,7 +118,7 @@ def test_what_the_server_says_is_left_ends_the_slow_start(cap):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_a_storm_of_429_ends_well(seed, share):
+def test_all_calls_are_answered_after_many_429s(seed, share):
     async def scenario(clock):
         rng = Random(seed)
         place = Place(lambda number: 429 if number <= 400 and rng.random() < share else None)
@@ -137,7 +137,7 @@ def test_a_storm_of_429_ends_well(seed, share):
     assert peak <= 64
 
 
-def test_a_storm_shrinks_what_is_in_flight_at_most_once_a_round_trip():
+def test_many_429s_shrink_the_limit_at_most_once_per_round_trip():
     ramp = Ramp(64, start=64)
     for _ in range(10):
         ramp.overloaded(started_at=0.0, now=1.0)

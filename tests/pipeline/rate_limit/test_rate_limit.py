@@ -284,7 +284,7 @@ def test_the_share_grows_back_slowly_up_to_the_whole():
         TransientProviderError("odd", status_code=503, retry_after=-1),
     ],
 )
-def test_other_failures_slow_nobody_down(error):
+def test_other_failures_do_not_slow_down(error):
     async def scenario(clock):
         stage = make_stage(TEN_A_SECOND, clock)
 
@@ -440,7 +440,7 @@ def test_recent_outputs_forget_the_oldest():
     assert RecentOutputs().guess() is None
 
 
-def test_a_users_own_limits_hold_up_nobody_else():
+def test_the_limits_of_a_user_delay_no_other_user():
     async def scenario(clock):
         stage = make_stage(TEN_A_SECOND, clock, per_user=RateLimit(requests_per_minute=6))
         order = []
@@ -471,7 +471,7 @@ def test_a_users_calls_count_towards_the_limits_that_all_share():
     on_virtual_time(scenario)
 
 
-def test_users_long_gone_are_forgotten():
+def test_idle_users_are_removed():
     core = LimiterCore(RateLimit(concurrency=None), RateLimit(requests_per_minute=600), 0.0)
     for number in range(5000):
         core.settle(core.try_take(ONE_REQUEST, f"user {number}", float(number)), ONE_REQUEST, float(number))
@@ -675,7 +675,7 @@ def test_two_loops_and_plain_threads_share_one_line():
     )
 
 
-def test_a_waiter_that_leaves_twice_is_gone_once():
+def test_leaving_twice_removes_a_waiter_once():
     core = LimiterCore(RateLimit(concurrency=1), None, 0.0)
     held = core.try_take(ONE_REQUEST, None, 0.0)
     waiter = Waiter(ONE_REQUEST, None, None, lambda: None)

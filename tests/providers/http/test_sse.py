@@ -57,5 +57,5 @@ def test_splits_change_nothing(lines, line_end, cuts):
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.binary(max_size=30)))
-def test_no_bytes_upset_it(pieces):
+def test_any_bytes_are_parsed_without_an_error(pieces):
     assert all(isinstance(event, bytes) for event in parse(*pieces))

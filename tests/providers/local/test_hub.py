@@ -177,7 +177,7 @@ def test_no_model_is_fetched_over_plain_http_from_elsewhere(server, monkeypatch,
 
 
 @pytest.mark.parametrize("where", ["http://example.org", "file:///etc"])
-def test_no_redirect_leads_there(server, where):
+def test_no_redirect_to_plain_http_is_followed(server, where):
     file = look_up(REFERENCE)
     server.redirect_to = where
     with pytest.raises(ConfigError, match="over https"):

@@ -374,7 +374,7 @@ def test_nothing_listening_is_transient_and_not_billed():
         (TimeoutError(), TransientProviderError, "no answer in time"),
     ],
 )
-def test_whatever_is_raised_becomes_one_of_ours(raised, kind, words):
+def test_every_exception_becomes_one_of_our_errors(raised, kind, words):
     with pytest.raises(kind, match=words) as caught:
         ask(adapter=Heard(error=raised).adapter())
     assert type(caught.value) is kind

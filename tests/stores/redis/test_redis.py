@@ -71,7 +71,7 @@ pytestmark = pytest.mark.redis
 # Rate limit
 
 
-def test_a_permit_that_one_took_the_other_does_not_get(two_states):
+def test_a_permit_taken_by_one_process_is_not_granted_to_another(two_states):
     one, two = [item.limiter(RateLimit(requests_per_minute=6, on_full="raise"), PLACE) for item in two_states]
 
     run(one.acquire(ONE_REQUEST))
@@ -99,7 +99,7 @@ def test_slots_are_shared_and_come_back(two_states):
     until(is_free)
 
 
-def test_who_waits_for_a_slot_gets_it_from_the_other_process(two_states):
+def test_a_waiter_gets_the_slot_of_another_process(two_states):
     one, two = [item.limiter(RateLimit(concurrency=1), PLACE) for item in two_states]
 
     async def story():
@@ -384,7 +384,7 @@ def test_status_names_the_store_its_distance_and_who_else_is_there(open_session,
     assert row["peer_names"] == two.core.stages.shared.client.owner
 
 
-def test_a_session_that_is_closed_is_nobodys_peer(open_session):
+def test_a_closed_session_is_no_peer(open_session):
     one, two = open_session(), open_session()
     until(lambda: state(one)["peers"] == 1)
 
@@ -393,7 +393,7 @@ def test_a_session_that_is_closed_is_nobodys_peer(open_session):
     until(lambda: state(one)["peers"] == 0)
 
 
-def test_a_password_opens_the_door_and_is_never_shown(tmp_path, caplog, monkeypatch):
+def test_a_password_is_used_and_never_shown(tmp_path, caplog, monkeypatch):
     guarded = Server(tmp_path, password="tea-for-2")
     said = []
     try:
@@ -497,7 +497,7 @@ def test_nothing_of_redis_is_loaded_when_state_is_local():
 @pytest.mark.parametrize(
     "word", ["", "line\r\nbreak", "näme", "日本", "$3\r\nabc", 7, -0.1, 1e-7, 10**18, "x" * 200_000]
 )
-def test_words_reach_the_server_as_they_are(two_states, word):
+def test_arguments_reach_the_server_unchanged(two_states, word):
     client = two_states[0].client
 
     assert run(client.run_command(("ECHO", word))) == str(word)

@@ -68,7 +68,7 @@ report(done=True)
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_whoever_is_killed_the_limit_holds_and_is_used(server, tmp_path, record_property, seed):
+def test_with_random_kills_the_limit_holds_and_is_used(server, tmp_path, record_property, seed):
     served = tmp_path / "served"
     served.touch()
     rng = random.Random(seed)

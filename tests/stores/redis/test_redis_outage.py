@@ -104,7 +104,7 @@ def test_a_hanging_server_whose_buffers_are_full_lets_every_caller_go(server, op
     assert ENGINE.run(client.run_command(("PING",))) == "PONG"
 
 
-def test_a_process_that_was_held_up_itself_does_not_blame_the_server(open_session, said):
+def test_a_blocked_process_does_not_report_an_outage_of_the_server(open_session, said):
     client = open_session().core.stages.shared.client
 
     async def held_up():

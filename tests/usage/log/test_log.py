@@ -71,7 +71,7 @@ def test_folder_and_file_are_the_persons_alone(make_log, tmp_path):
     assert set(modes.values()) == {0o600}
 
 
-def test_looking_at_a_log_that_is_not_there_makes_none(make_log, tmp_path):
+def test_reading_a_missing_log_creates_none(make_log, tmp_path):
     assert count(make_log(tmp_path / "nowhere" / "usage.sqlite3")) == 0
     assert not (tmp_path / "nowhere").exists()
 
