@@ -189,7 +189,7 @@ def test_no_error_shows_a_secret_however_it_is_made_or_carried():
     secret = in_place("OpenAI key")
     kinds = [AinbError, ConfigError, InvalidPromptError, TransientProviderError]
     for error in [kind(f"broken: {secret}") for kind in kinds]:
-        for carried in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301 - what another process of ours hands back
+        for carried in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own bytes
             assert str(carried) == "broken: [redacted OpenAI key]"
 
 

@@ -125,7 +125,7 @@ def test_pieces_of_a_streamed_reply_arrive_in_order():
 def test_every_public_name_can_be_imported():
     assert all(getattr(ainb, name) is not None for name in ainb.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        ainb.nothing  # noqa: B018 - the look-up is the act
+        ainb.nothing  # noqa: B018 - the lookup is tested
 
 
 def test_a_user_has_limits_of_its_own_inside_those_of_all(tmp_path):

@@ -267,12 +267,12 @@ def test_counts_of_a_provider_are_checked_in_both_protocols(tmp_path, monkeypatc
     assert (None if pd.isna(frame["input_tokens"][0]) else frame["input_tokens"][0]) == read
 
 
-class Mute(Exception):  # noqa: N818 - made to be odd
+class Mute(Exception):  # noqa: N818 - unusual on purpose
     def __str__(self):
         raise RuntimeError("no words")
 
 
-class Odd(Exception):  # noqa: N818 - made to be odd
+class Odd(Exception):  # noqa: N818 - unusual on purpose
     """An error like those of HTTP clients, whose `text` is a method or a property."""
 
     status_code = "401"
@@ -281,7 +281,7 @@ class Odd(Exception):  # noqa: N818 - made to be odd
         return "a method"
 
 
-class Broken(Exception):  # noqa: N818 - made to be odd
+class Broken(Exception):  # noqa: N818 - unusual on purpose
     @property
     def status_code(self):
         raise ZeroDivisionError

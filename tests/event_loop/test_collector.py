@@ -1,3 +1,5 @@
+"""Tests of the garbage collector's threshold while batches and calls run."""
+
 import gc
 
 import pytest

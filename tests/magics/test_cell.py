@@ -1,3 +1,5 @@
+"""Tests of %%ai in a terminal shell: models, fields, output forms, errors."""
+
 from __future__ import annotations
 
 import sys

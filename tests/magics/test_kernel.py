@@ -1,3 +1,5 @@
+"""Tests of the magics in a real kernel."""
+
 from __future__ import annotations
 
 import time

@@ -1,3 +1,5 @@
+"""Tests of the batch panel: progress, rates, failures, cancellation."""
+
 from __future__ import annotations
 
 import asyncio

@@ -1,3 +1,5 @@
+"""Tests of formatting in panels: numbers, money, durations, tables, escaping."""
+
 from __future__ import annotations
 
 import datetime as dt

@@ -1,3 +1,5 @@
+"""Tests of the panels: board, cost, errors, batches; live and static."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Tests of panels in notebooks that run in real kernels."""
+
 from __future__ import annotations
 
 import os

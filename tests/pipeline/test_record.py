@@ -1,3 +1,5 @@
+"""Tests of the record stage: one event per call, call ids, faults of the event sink."""
+
 from __future__ import annotations
 
 import asyncio
@@ -29,7 +31,7 @@ def run_stage(proceed, *, clock=None, sink=None):
 
     try:
         return events, call, run_virtual(handle())
-    except BaseException as error:  # noqa: BLE001 - the test looks at whatever came
+    except BaseException as error:  # noqa: BLE001 - the test checks the error
         return events, call, error
 
 

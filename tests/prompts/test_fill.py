@@ -1,3 +1,5 @@
+"""Tests of filled names in prompts."""
+
 from __future__ import annotations
 
 import json

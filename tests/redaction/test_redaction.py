@@ -1,3 +1,5 @@
+"""Tests of the patterns of secrets, and of the values of key variables."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""Tests of %ai list, alias, pull, help and version, and of wrong lines."""
+
 from __future__ import annotations
 
 import ast

@@ -1,3 +1,5 @@
+"""Tests of displayed replies: output forms, hostile content, footer, tables."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""Tests of streamed replies in notebooks and terminals."""
+
 from __future__ import annotations
 
 import asyncio

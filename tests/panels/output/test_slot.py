@@ -1,3 +1,5 @@
+"""Tests of the output slot: displays, updates, static copies, errors, threads."""
+
 from __future__ import annotations
 
 import asyncio

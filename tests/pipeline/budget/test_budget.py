@@ -132,7 +132,7 @@ def test_a_spent_budget_refuses_with_the_way_out():
     )
     assert (caught.value.spent_usd, caught.value.left_usd) == (usd("3.5"), usd("1.5"))
     assert caught.value.retry_after == 6 * 3600
-    copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - errors travel between processes so
+    copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - errors are pickled between processes
     assert copy.left_usd == usd("1.5")
 
 

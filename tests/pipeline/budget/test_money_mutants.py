@@ -239,7 +239,7 @@ def survives(lab):
     for scenario in SCENARIOS:
         try:
             scenario(lab)
-        except (Exception, KeyboardInterrupt, pytest.fail.Exception):  # noqa: BLE001 - any failure kills
+        except (Exception, KeyboardInterrupt, pytest.fail.Exception):  # noqa: BLE001 - any error kills
             return False
     return True
 

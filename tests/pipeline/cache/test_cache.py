@@ -208,7 +208,7 @@ def test_contracts_detect_the_mutant(mutant):
         def survives(contract):
             try:
                 contract(modules)
-            except (Exception, pytest.fail.Exception):  # noqa: BLE001 - any complaint kills a mutant
+            except (Exception, pytest.fail.Exception):  # noqa: BLE001 - any error kills a mutant
                 return False
             return True
 

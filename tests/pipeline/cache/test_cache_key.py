@@ -108,7 +108,7 @@ def test_types_of_numbers_are_told_apart_and_the_order_of_names_is_not():
     assert digest({"x": (1, (2, 3))}) == digest({"x": [1, [2, 3]]})
 
 
-class Colour(str, enum.Enum):  # noqa: UP042 - the older of the two ways is what people have
+class Colour(str, enum.Enum):  # noqa: UP042 - the older form is common
     RED = "red"
 
 

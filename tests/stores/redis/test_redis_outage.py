@@ -111,7 +111,7 @@ def test_a_blocked_process_does_not_report_an_outage_of_the_server(open_session,
         answer = asyncio.ensure_future(client.run_command(("PING",)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        time.sleep(0.4)  # noqa: ASYNC251 - this is what holds the loop up
+        time.sleep(0.4)  # noqa: ASYNC251 - blocks the loop on purpose
         return await answer
 
     assert [ENGINE.run(held_up()) for _ in range(3)] == ["PONG"] * 3

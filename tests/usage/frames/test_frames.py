@@ -1,3 +1,5 @@
+"""Tests of the frames of calls, costs, errors and summaries."""
+
 from __future__ import annotations
 
 import datetime as dt

@@ -1,3 +1,5 @@
+"""Tests of the frames behind panels: spending, failures, models, batches."""
+
 from __future__ import annotations
 
 from decimal import Decimal

@@ -1,3 +1,5 @@
+"""Tests of the usage log: writing, storage faults, migration, pruning, several processes."""
+
 from __future__ import annotations
 
 import contextlib

@@ -1,3 +1,5 @@
+"""Tests of recorded calls: calls made elsewhere, monitored functions, JSON log lines."""
+
 from __future__ import annotations
 
 import asyncio
