@@ -53,12 +53,9 @@ class Job(Generic[T]):
 
     def cancel(self) -> None:
         """Cancel the work; returns at once, safe from any thread."""
-        if self._future.done():
-            return
-        try:
-            self._loop.call_soon_threadsafe(self._cancel_on_loop)
-        except RuntimeError:  # the loop has ended, and so has the work
-            return
+        if not self._future.done():
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and so has the work
+                self._loop.call_soon_threadsafe(self._cancel_on_loop)
 
     def wait(self, timeout_seconds: float | None = None) -> bool:
         """Block until the work has ended, in slices, so that an interrupt is handled.

@@ -43,30 +43,27 @@ class FallbackStage:
         return self._ask(call, proceed) if call.options.fallback else proceed(call)
 
     async def _ask(self, call: Call, proceed: Handler) -> Reply:
+        asked = call.request
         try:
             return await proceed(call)
         except (*DOWN, PermanentProviderError) as error:
             if not _may_fall_back(call, error):
                 raise
-            first = error
-        return await self._ask_others(call, proceed, first)
-
-    async def _ask_others(self, call: Call, proceed: Handler, first: Exception) -> Reply:
-        asked = call.request
-        name = f"{asked.provider}:{asked.model}"
-        error = first
+            first: Exception = error
+        last = first
         for other in call.options.fallback:
-            _switch_to(call, other, asked, after=error)
+            _switch_to(call, other, asked, after=last)
             try:
                 reply = await proceed(call)
-            except (*DOWN, PermanentProviderError, ConfigError) as caught:
-                error = caught
-                if not (isinstance(caught, ConfigError) or _may_fall_back(call, caught)):
-                    raise caught from first
+            except (*DOWN, PermanentProviderError, ConfigError) as error:
+                last = error
+                if not (isinstance(error, ConfigError) or _may_fall_back(call, error)):
+                    raise error from first
             else:
-                call.options = dataclasses.replace(call.options, tags={**call.options.tags, TAG: name})
+                tags = {**call.options.tags, TAG: f"{asked.provider}:{asked.model}"}
+                call.options = dataclasses.replace(call.options, tags=tags)
                 return reply
-        raise first from error
+        raise first from last
 
 
 def _may_fall_back(call: Call, error: Exception) -> bool:

@@ -11,8 +11,9 @@ from ainb import tokens
 from ainb.messages import DEFAULT_OUTPUT_TOKENS, Message, Request, Usage
 from ainb.model_rules import thinking_tokens
 from ainb.pricing.expected import THOUGHT_SHARE, USUAL_TOKENS, expected_output
-from ainb.pricing.prices import FREE_PROVIDERS, CostSource, Prices, service_tier_of
+from ainb.pricing.prices import FREE_PROVIDERS, Prices, service_tier_of
 from ainb.pricing.quotes import choices, may_write_cache, output_bound
+from ainb.replies import CostSource
 
 _PUBLISHED = Prices()
 

@@ -46,7 +46,7 @@ class Script:
     """
 
     steps: Sequence[Step | str | int]
-    played: int = field(default=0)
+    played: int = 0
     token: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def __post_init__(self) -> None:

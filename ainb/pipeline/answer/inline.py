@@ -35,6 +35,8 @@ _TOKEN = re.compile(
     )""",
     re.VERBOSE,
 )
+# Kind of a token by the group that matched; a mark is its own kind.
+_KINDS = {"range": "range", "double": "quoted", "single": "quoted", "word": "word"}
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?")
 
 
@@ -94,12 +96,7 @@ class _Reader:
             at = found.end()
             kind = str(found.lastgroup)
             value = found.group(kind)
-            tokens.append(
-                _Token(
-                    value if kind == "mark" else {"double": "quoted", "single": "quoted"}.get(kind, kind),
-                    value,
-                )
-            )
+            tokens.append(_Token(_KINDS.get(kind, value), value))
         return tokens
 
     def _kind(self, ahead: int = 0) -> str:

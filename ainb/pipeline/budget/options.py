@@ -147,19 +147,17 @@ def refusal_text(
         fits: Output limit in tokens with which the call would fit; None when unknown.
     """
     if budget is None:
-        name, raise_it = (
-            f"{money(limit)} for this {'run' if whole_run else 'call'}",
-            "aise --budget (budget_usd)",
-        )
+        name = f"{money(limit)} for this {'run' if whole_run else 'call'}"
+        fix = "raise --budget (budget_usd)"
     else:
-        name, raise_it = str(budget), f"aise it with %ai budget {raised(budget)}"
+        name, fix = str(budget), f"raise it with %ai budget {raised(budget)}"
     if amount > limit:
         return (
             f"this call may cost {format_usd(amount)}, more than the budget of {name}; {outcome}. "
-            f"{_lower(fits)} or r{raise_it}."
+            f"{_lower(fits)} or {fix}."
         )
     wait = " or wait until midnight" if budget is not None and budget.per == "day" else ""
-    return f"the budget of {name} is spent; {outcome}. R{raise_it}{wait}."
+    return f"the budget of {name} is spent; {outcome}. {fix.capitalize()}{wait}."
 
 
 def _lower(fits: int | None) -> str:

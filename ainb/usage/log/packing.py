@@ -6,6 +6,7 @@ of the time of sorting by three.
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -31,25 +32,24 @@ class Pack:
 
     def __init__(self, columns: Sequence[Column], widths: Sequence[int]) -> None:
         self.columns = tuple(columns)
-        self._widths = tuple(widths)
+        shifts = itertools.accumulate(widths, initial=0)
+        self._places = tuple(zip(columns, widths, shifts, strict=False))
 
     @property
     def expression(self) -> str:
         """The SQL expression; the first column has the lowest bits."""
-        shift, parts = 0, []
-        for column, width in zip(self.columns, self._widths, strict=True):
-            parts.append(f"({column.stored} << {shift})" if shift else column.stored)
-            shift += width
-        return " | ".join(parts)
+        return " | ".join(
+            f"({column.stored} << {shift})" if shift else column.stored for column, _, shift in self._places
+        )
 
     def unpack(self, packed: Array) -> dict[str, Array]:
         """The columns by name: word numbers as int32, flags as bool."""
-        found, shift = {}, 0
-        for column, width in zip(self.columns, self._widths, strict=True):
-            dtype = "bool" if column.kind == "flag" else "int32"
-            found[column.name] = ((packed >> shift) & ((1 << width) - 1)).astype(dtype)
-            shift += width
-        return found
+        return {
+            column.name: ((packed >> shift) & ((1 << width) - 1)).astype(
+                "bool" if column.kind == "flag" else "int32"
+            )
+            for column, width, shift in self._places
+        }
 
 
 def pack(connection: sqlite3.Connection, columns: Sequence[Column]) -> list[Pack]:
@@ -65,9 +65,8 @@ def pack(connection: sqlite3.Connection, columns: Sequence[Column]) -> list[Pack
     """
     (last,) = connection.execute("SELECT max(id) FROM words").fetchone()
     if not isinstance(last, int) or last > MOST_WORDS:
-        raise ValueError(
-            f"the number {last!r} of a word is beyond {MOST_WORDS}"
-        )  # arrays of that length are allocated
+        # Arrays of that length are allocated.
+        raise ValueError(f"the number {last!r} of a word is beyond {MOST_WORDS}")
     bits = {"flag": 1, "word": int(last).bit_length()}
     packs: list[Pack] = []
     chosen: list[Column] = []
