@@ -311,6 +311,20 @@ def test_a_rule_for_what_was_typed_leaves_values_alone():
     assert send("On Apollo 11", values=("x",), rules=[rule])[1].text == "On [redacted project name] 11"
 
 
+def test_a_rule_for_rows_alone_leaves_typed_text_and_values_unchanged():
+    rule = Rule(name="project name", find=find_apollo, action="redact", parts=("rows",))
+
+    assert send("On Apollo 11", values=("Apollo",), rules=[rule])[1].text == "On Apollo 11"
+
+
+def test_a_validator_redacts_a_text_by_the_rules_for_its_part():
+    rule = Rule(name="project name", find=find_apollo, action="redact", parts=("rows",))
+    validator = Validator(Validation(rules=(rule,)))
+
+    assert validator.redact(f"Apollo {KEY}", "rows") == "[redacted project name] [redacted OpenAI key]"
+    assert validator.redact(f"Apollo {KEY}") == "Apollo [redacted OpenAI key]"
+
+
 def test_personal_data_is_off_by_default():
     assert send("mail ann@example.org")[1].text == "mail ann@example.org"
 
