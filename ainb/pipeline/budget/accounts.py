@@ -156,6 +156,13 @@ class MemoryBook:
         self._settled.pop(account, None)
         self._reserved.pop(account, None)
 
+    def drop_calls(self) -> None:
+        """Drop the reservations of calls; those of batch jobs stay."""
+        jobs = {key: amount for key, amount in self._held.items() if isinstance(key[0], str)}
+        self._held, self._reserved = {}, {}
+        for (job, account), amount in jobs.items():
+            self.hold(job, account, amount)
+
     def accounts(self, scope: str) -> list[Account]:
         """Every account of a scope with a reservation or a cost, sorted by name."""
         known = self._settled.keys() | self._reserved.keys()

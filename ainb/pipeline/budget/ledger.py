@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import threading
-import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ainb.pipeline.budget.accounts import ZERO, Account, Balance, Book, Claim, MemoryBook, Verdict, decide
+from ainb.stores.fork import renew_after_fork
 
 POLL_SECONDS = 0.25
 DAYS = frozenset({"day"})
@@ -63,8 +62,8 @@ class Ledger:
         self._memory = MemoryBook()
         self._day_book = day_book
         self._shared = shared
-        self._renew()
-        _ledgers.add(self)
+        self.renew()
+        renew_after_fork(self)
 
     async def reserve(self, claims: Callable[[], Sequence[Claim]], amount: Decimal) -> Hold | Refusal:
         """Reserve `amount`; waits while reservations of other calls may still be released.
@@ -193,10 +192,11 @@ class Ledger:
             if self._day_book is not None:
                 self._day_book.close()
 
-    def _renew(self) -> None:
-        """Reset lock and waiters in a forked child, where those of the parent are meaningless."""
+    def renew(self) -> None:
+        """Drop waiters and reservations of calls in a forked child, where the parent's would never end."""
         self._lock = threading.Lock()
         self._waiters: list[_Waiter] = []
+        self._memory.drop_calls()
 
     def _book(self, account: Account) -> Book:
         return self._memory if self._day_book is None or account.scope not in self._shared else self._day_book
@@ -270,15 +270,3 @@ class Ledger:
 def _wake(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-_ledgers: weakref.WeakSet[Ledger] = weakref.WeakSet()
-
-
-def _renew_all() -> None:
-    for ledger in list(_ledgers):
-        ledger._renew()  # noqa: SLF001 - its own module
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_all)

@@ -18,6 +18,7 @@ from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Permit, Waiter
 from ainb.pipeline.rate_limit.queue import LimiterCore, Reading
 from ainb.pipeline.rate_limit.ramp import Ramp
+from ainb.stores.fork import renew_after_fork
 
 LATE_SECONDS = 1e-6  # a timer that fires early by a rounding error would find too low a level
 
@@ -45,13 +46,19 @@ class LocalLimiter:
         name: str = "this limiter",
         ramp: Ramp | None = None,
     ) -> None:
-        self._lock = threading.Lock()
         self.clock = clock
         self._name = name
         self._may_wait = options.on_full == "wait" and (per_user is None or per_user.on_full == "wait")
-        ramp = ramp if self._may_wait else None
-        self._core = LimiterCore(options, per_user, clock.monotonic(), ramp)
+        self._limits = (options, per_user)
+        self._ramp = ramp if self._may_wait else None
+        self.renew()
         self.counts_tokens = self._core.counts_tokens()
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Start without calls in flight: in a forked child those of the parent would never end."""
+        self._lock = threading.Lock()
+        self._core = LimiterCore(*self._limits, self.clock.monotonic(), self._ramp)
 
     def try_acquire(self, cost: Cost, *, user: str | None = None) -> Permit | None:
         """A permit if one is free now, else None; never waits and never overtakes waiters."""

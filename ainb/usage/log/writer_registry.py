@@ -16,14 +16,14 @@ from ainb.usage.log.writer import Writer, all_writers
 
 EXIT_SECONDS = 3.0
 _SHARED: weakref.WeakValueDictionary[Path, Writer] = weakref.WeakValueDictionary()
-_SHARING = threading.Lock()
+_sharing = threading.Lock()
 
 
 def shared_writer(path: Path, clock: Clock, options: Log) -> Writer:
     """The only writer of a file in this process; the options of the first call apply."""
     place = path.absolute()
     flush_at_sigterm(_flush_queued)
-    with _SHARING:
+    with _sharing:
         writer = _SHARED.get(place)
         if writer is None:
             writer = _SHARED[place] = Writer(place, clock, options)
@@ -63,6 +63,8 @@ def _after_fork_in_parent() -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _sharing  # noqa: PLW0603 - a lock held by a thread of the parent would never be released
+    _sharing = threading.Lock()
     _held_for_fork.clear()
     for writer in list(all_writers):
         writer.after_fork_in_child()

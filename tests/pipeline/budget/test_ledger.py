@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 
 import pytest
@@ -286,3 +287,21 @@ def test_a_book_lists_and_forgets_its_accounts():
 
     assert [account.name for account in book.accounts("user")] == ["ann", "zoe"]
     assert book.accounts("session") == []
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_is_not_held_up_by_reservations_of_its_parents_calls():
+    ledger = Ledger()
+    ledger.settle(None, usd(2), also=[SESSION])
+    assert ledger.hold_job("job", [(claims(10)()[0], True)], usd(3)) is Verdict.GRANTED
+    hold = ledger.try_reserve(claims(10), usd(5))
+    assert hold is not None
+
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(0 if ledger.balance(SESSION) == Balance(usd(2), usd(3)) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert ledger.balance(SESSION) == Balance(usd(2), usd(8))

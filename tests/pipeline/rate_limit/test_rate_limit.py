@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import signal
 import threading
 
 import pytest
@@ -688,3 +690,22 @@ def test_leaving_twice_removes_a_waiter_once():
 
     assert core.shared.in_flight == 0
     assert core.pump(0.0) == []
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_is_not_held_up_by_calls_in_flight_of_its_parent():
+    limiter = LocalLimiter(RateLimit(concurrency=1), SYSTEM_CLOCK)
+    permit = limiter.try_acquire(ONE_REQUEST)
+    assert permit is not None
+    assert limiter.try_acquire(ONE_REQUEST) is None
+
+    with limiter._lock:  # as when another thread changes the limiter at the moment of the fork
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.alarm(20)
+                os._exit(0 if limiter.try_acquire(ONE_REQUEST) is not None else 1)
+            finally:
+                os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert limiter.try_acquire(ONE_REQUEST) is None

@@ -567,6 +567,46 @@ def test_a_forked_child_writes_its_own_rows_and_none_of_its_parent(make_log):
     assert kept == ["call-1", "call-2", "call-3", "call-4"]
 
 
+def test_a_child_forked_while_a_session_starts_in_another_thread_can_log(tmp_path):
+    run(
+        """
+        import os, signal, sys, threading; sys.path.insert(0, {tests!r})
+        from pathlib import Path
+        from usage_calls import finished
+        from ainb.usage.log import writer_registry
+        from ainb.usage.log.log import UsageLog
+
+        held, forked = threading.Event(), threading.Event()
+
+        def start_session():
+            make = writer_registry.Writer
+
+            def make_slowly(*arguments):
+                held.set()
+                forked.wait()
+                return make(*arguments)
+
+            writer_registry.Writer = make_slowly
+            UsageLog(Path({path!r}))
+
+        thread = threading.Thread(target=start_session)
+        thread.start()
+        held.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            forked.set()
+            log = UsageLog(Path({path!r}))
+            log.listener(finished(1))
+            os._exit(0 if log.flush() else 1)
+        forked.set()
+        thread.join()
+        assert os.waitpid(child, 0)[1] == 0
+        """,
+        tmp_path,
+    )
+
+
 def test_the_first_release_schema_holds_every_column(tmp_path):
     from ainb.usage.columns import STORED
 
