@@ -56,7 +56,7 @@ class LocalLimiter:
         renew_after_fork(self)
 
     def renew(self) -> None:
-        """Start without calls in flight: in a forked child those of the parent would never end."""
+        """Start as in a new process: in a forked child the parent's calls in flight would never end."""
         self._lock = threading.Lock()
         self._core = LimiterCore(*self._limits, self.clock.monotonic(), self._ramp)
 
