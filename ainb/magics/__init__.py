@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 NAMES = ("ainb", "ai")
 REPLY = "ainb.replies.Reply"
-# Distribution of another project whose package folder is also called ainb.
-OTHER_DISTRIBUTION = "ainb"
 
 
 def add_accessor(_info: object = None) -> None:
@@ -42,25 +40,14 @@ def add_accessor(_info: object = None) -> None:
             _print_line(notices.pop())
 
 
-def _uncover_cell_magic(lines: list[str]) -> list[str]:
-    """Run before each cell: see `pasted.uncover_cell_magic`."""
-    if not lines or not lines[0].startswith("#|"):
+def _read_pasted(lines: list[str]) -> list[str]:
+    """Run before each cell: read lines from other tools; see `ainb.magics.parsing.pasted`."""
+    has_options = bool(lines) and lines[0].startswith("#|")
+    if not has_options and not any(line.startswith(("%ai ", "%ainb ")) and "?" in line for line in lines):
         return lines
-    from ainb.magics.parsing.pasted import uncover_cell_magic
+    from ainb.magics.parsing.pasted import ask_instead_of_help, uncover_cell_magic
 
-    return uncover_cell_magic(lines)
-
-
-def _ask_instead_of_help(lines: list[str]) -> list[str]:
-    """Run before each cell: see `pasted.ask_instead_of_help`."""
-    if not any(line.startswith(("%ai ", "%ainb ")) and "?" in line for line in lines):
-        return lines
-    from ainb.magics.parsing.pasted import ask_instead_of_help
-
-    return ask_instead_of_help(lines)
-
-
-TRANSFORMERS = (_uncover_cell_magic, _ask_instead_of_help)
+    return ask_instead_of_help(uncover_cell_magic(lines))
 
 
 class _Extension:
@@ -110,7 +97,7 @@ class _Extension:
             self.shell.configurables.append(self.jupyter_ai)
         self.shell.events.register("post_run_cell", self.cell_errors.record)
         self.shell.events.register("pre_run_cell", add_accessor)
-        self.shell.input_transformers_cleanup[:0] = TRANSFORMERS
+        self.shell.input_transformers_cleanup.insert(0, _read_pasted)
         if self.shell.Completer is not None:
             self.shell.Completer.custom_matchers.append(self.matcher)
 
@@ -127,8 +114,7 @@ class _Extension:
         with contextlib.suppress(ValueError):
             self.shell.events.unregister("post_run_cell", self.cell_errors.record)
             self.shell.events.unregister("pre_run_cell", add_accessor)
-        for transformer in TRANSFORMERS:
-            _remove(self.shell.input_transformers_cleanup, transformer)
+        _remove(self.shell.input_transformers_cleanup, _read_pasted)
         if self.shell.Completer is not None:
             _remove(self.shell.Completer.custom_matchers, self.matcher)
 
@@ -235,8 +221,9 @@ def _print_line(text: str) -> None:
 
 
 def _is_mixed_with_other() -> bool:
+    """Whether the other project whose package folder is also called ainb is installed."""
     # By the names of folders: importing importlib.metadata would take most of the time of ``%load_ext``.
-    return any(site_folder().glob(f"{OTHER_DISTRIBUTION}-*.*-info"))
+    return any(site_folder().glob("ainb-*.*-info"))
 
 
 def site_folder() -> Path:

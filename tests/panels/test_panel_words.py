@@ -92,11 +92,12 @@ def test_moments_of_today_go_without_their_date():
     assert formatting.local_time(pd.NaT, now) == "\N{EN DASH}"
 
 
-def test_a_circuit_says_its_state_in_words():
-    assert str(formatting.circuit("open", 12.0)) == "open, probed in 12 s"
-    assert str(formatting.circuit("half-open")) == "half open"
-    assert formatting.circuit("closed").tone == "good"
-    assert str(formatting.circuit(pd.NA)) == "\N{EN DASH}"
+def test_a_provider_says_the_state_of_its_circuit_in_words():
+    assert formatting.provider("half-open").detail == "circuit half open"
+    assert formatting.provider("open", 12.0).detail == "circuit open"
+    assert str(formatting.provider("open", 12.0)) == "paused, next try in 12 s"
+    assert formatting.provider("closed").tone == "good"
+    assert str(formatting.provider(pd.NA)) == "\N{EN DASH}"
 
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J\x00\" ' & $x^2$"

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from ainb import keys
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError
-from ainb.magics.display.numbers import UNKNOWN
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.model_rules import family_of, thinking_tokens
+from ainb.panels.formatting import UNKNOWN
 from ainb.panels.markup import Report, Table
 from ainb.providers import local as local_models
 from ainb.providers import plugins
