@@ -320,13 +320,13 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     if config.state is None or config.replay == "replay":
         return None
     require_extra()
-    from ainb.stores.redis import SharedState
+    from ainb.stores.redis import RedisClient, SharedState
 
-    shared = SharedState(
+    client = RedisClient(
         config.state, get_loop=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
     )
-    shared.client.start()
-    return shared
+    client.start()
+    return SharedState(client)
 
 
 def _end_threads(store: Store) -> None:

@@ -6,14 +6,17 @@ closed circuit needs no request. Only a probe requests its permit from the serve
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from ainb.clock import Clock
 from ainb.errors import CircuitOpenError
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.circuit import (
+    BUCKETS,
+    OPEN_JITTER,
     PROBE_CHECK_SECONDS,
     Breakers,
     Circuit,
@@ -22,18 +25,27 @@ from ainb.pipeline.circuit import (
     State,
     verdict,
 )
-from ainb.stores.redis.circuit_scripts import BEGIN, END, FORCE, LOOK
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
+from ainb.stores.redis.script import load_script
 
 REPORT_SECONDS = 0.05
-STATES: dict[str, State] = {
-    "closed": "closed",
-    "open": "open",
-    "half-open": "half-open",
-    "forced-open": "forced-open",
-    "disabled": "disabled",
-}
+KEEP_MS = 2 * 3600 * 1000
+STATES: dict[str, State] = {state: state for state in get_args(State)}
+
+# ``lua/circuit/head.lua`` describes their keys and arguments.
+_load = functools.partial(
+    load_script,
+    head="circuit/head",
+    types=("hash",),
+    KEEP_MS=KEEP_MS,
+    BUCKETS=BUCKETS,
+    OPEN_JITTER=OPEN_JITTER,
+)
+BEGIN = _load("circuit/begin")
+END = _load("circuit/end")
+FORCE = _load("circuit/force")
+LOOK = _load("circuit/look")
 
 
 class SharedBreaker(CircuitBreaker):

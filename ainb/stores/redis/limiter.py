@@ -30,7 +30,6 @@ from ainb.stores.redis import limiter_scripts as scripts
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
 from ainb.stores.redis.heartbeat import LIVE_SECONDS
-from ainb.stores.redis.limiter_texts import read_view, refusal
 from ainb.stores.redis.shared_queue import QueueEntry, SharedPermit, SharedQueue, divided
 
 SLOT_POLL_SECONDS = 0.05
@@ -206,7 +205,7 @@ class RedisLimiter:
                 if granted is not None:
                     return granted
                 if self._options.on_full == "raise" or wait > left:
-                    raise refusal(self._name, self._options, wait, why)
+                    raise scripts.refusal(self._name, self._options, wait, why)
                 if entry is None:
                     entry = await self._queue.join()
                 if why == scripts.NO_SLOT:
@@ -291,7 +290,7 @@ class RedisLimiter:
 
     def _update(self, answer: Any) -> None:
         if isinstance(answer, str):
-            self._view = read_view(answer)
+            self._view = scripts.read_view(answer)
 
 
 def _pause(seconds: float) -> float:
