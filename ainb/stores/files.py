@@ -1,12 +1,14 @@
-"""Private files: folders and files of one user, checked before they are opened; and file locks."""
+"""Private files: folders and files of one user, checked before they are opened; replacements and locks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 FOLDER_MODE = 0o700
@@ -81,6 +83,28 @@ def make_private(path: Path, beside: tuple[str, ...] = ("-wal", "-shm")) -> None
         # Another process may remove these files at any moment.
         with contextlib.suppress(FileNotFoundError):
             _check(path.with_name(path.name + end), stat.S_ISREG, "file", FILE_MODE)
+
+
+@contextlib.contextmanager
+def replacement_file(path: Path, content: bytes) -> Iterator[Path]:
+    """Write and sync a replacement beside a file, for an atomic rename; it is removed if that fails.
+
+    It has the mode of the file that it replaces.
+
+    Raises:
+        OSError: The replacement cannot be written; the original is unchanged.
+    """
+    replacement = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with replacement.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, replacement)
+        yield replacement
+    finally:
+        replacement.unlink(missing_ok=True)
 
 
 def _check(path: Path, is_kind: Callable[[int], bool], kind: str, mode: int) -> None:

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import Any, Final
 
 from ainb.errors import ConfigError
 from ainb.redaction import redact
+from ainb.stores.files import replacement_file
 
 TABLE: Final = "[tool.ainb.aliases]"
 _HEADER = re.compile(
@@ -171,19 +170,10 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
 def _write(path: Path, text: str) -> None:
     """Replace the file atomically; a symbolic link and the file's mode are kept."""
     place = path.resolve()
-    temporary = None
     try:
-        mode = place.stat().st_mode & 0o7777 if place.exists() else None
-        handle, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644 if mode is None else mode)
-        Path(temporary).replace(place)
+        with replacement_file(place, text.encode()) as replacement:
+            replacement.replace(place)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise ConfigError(
             f"{path.name} cannot be written ({error.strerror}); the alias holds until the kernel ends"
         ) from None

@@ -9,8 +9,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
-import secrets
-import shutil
 import stat
 import sys
 import threading
@@ -20,7 +18,7 @@ from pathlib import Path
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.stores.cassette.line import Line, LineError, read_line
-from ainb.stores.files import try_lock
+from ainb.stores.files import replacement_file, try_lock
 
 OWN_FUNCTION = "function:"
 LOCK_SECONDS = 10.0
@@ -211,26 +209,6 @@ def read_cassette(path: Path) -> dict[bytes, Line]:
             )
         lines[line.key] = line
     return lines
-
-
-@contextlib.contextmanager
-def replacement_file(path: Path, content: bytes) -> Iterator[Path]:
-    """Write and sync a replacement beside a file, for an atomic rename; it is removed if that fails.
-
-    Raises:
-        OSError: The replacement cannot be written; the original is unchanged.
-    """
-    replacement = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with replacement.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, replacement)
-        yield replacement
-    finally:
-        replacement.unlink(missing_ok=True)
 
 
 _shared: dict[Path, Cassette] = {}

@@ -72,8 +72,7 @@ class DiskStore:
         until = self._absent.pop(name, None)
         if text is None and (until is None or self._clock.monotonic() >= until):
             text = self._read(name)
-        if self._faults.noted is not None:
-            self._faults.report()
+        self._faults.report()
         return text
 
     def expect(self, namespace: str, keys: Sequence[str]) -> None:
@@ -103,9 +102,10 @@ class DiskStore:
         """Queue a text to be written; it can be read at once."""
         name = f"{namespace}:{key}"
         self._absent.pop(name, None)
-        if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
+        if len(text) > MAX_TEXT_BYTES // 4 and (size_bytes := len(text.encode())) > MAX_TEXT_BYTES:
             self._faults.note(
-                f"an answer is larger than the cache's limit of {MAX_TEXT_BYTES} bytes and was not kept"
+                f"an answer of {size_bytes:,} bytes is larger than the cache's limit of "
+                f"{MAX_TEXT_BYTES:,} bytes and was not kept; ask for a shorter answer to keep it"
             )
         elif self._faults.is_paused() or self._is_full(text):
             self._fallback.write(name, text, created_at)
@@ -113,8 +113,7 @@ class DiskStore:
             if len(self._fallback):
                 self._fallback.remove(name)
             self._queue.put(name, text, created_at)
-        if self._faults.noted is not None:
-            self._faults.report()
+        self._faults.report()
 
     async def delete(self, namespace: str, key: str) -> None:
         """Delete one text; waits for a commit in progress."""
@@ -168,8 +167,7 @@ class DiskStore:
         if self._database is not None:
             self._database.close_all()
             self._database = None
-        if self._faults.noted is not None:
-            self._faults.report()
+        self._faults.report()
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Block until the queue is written or given up (15 s, at exit 2 s); False when time ran out."""
