@@ -137,7 +137,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         variable = f"AINB_{name.upper()}"
         if "section" not in item.metadata:
             if variable in environ and not str(item.type).startswith("Mapping"):
-                read[name] = _read_value(name, item, environ[variable], variable)
+                read[name] = _read_option(name, environ[variable], variable)
             continue
         table: dict[str, Any] = {
             inner.name: _from_text(environ[key])
@@ -145,7 +145,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             if (key := f"{variable}_{inner.name.upper()}") in environ
         }
         if table or environ.get(variable):
-            read[name] = _read_stage(item, table or environ[variable], variable)
+            read[name] = _read_option(name, table or environ[variable], variable)
     return read
 
 
@@ -154,15 +154,14 @@ def _read_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name, value in table.items():
         if name not in OPTIONS:
             raise ConfigError(f"{where} has no option {name!r}; {closest(name, OPTIONS)}")
-        item = OPTIONS[name]
-        if "section" not in item.metadata:
-            read[name] = _read_value(name, item, value, where)
-        else:
-            read[name] = _read_stage(item, value, where)
+        read[name] = _read_option(name, value, where)
     return read
 
 
-def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str) -> Any:
+def _read_option(name: str, value: Any, where: str) -> Any:
+    item = OPTIONS[name]
+    if "section" in item.metadata:
+        return _read_stage(item, value, where)
     try:
         return item.metadata["read"](value)
     except UnsafeTextError as error:
@@ -179,10 +178,8 @@ def read_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     read = dict(given)
     for name, value in given.items():
-        if "section" in OPTIONS[name].metadata:
-            read[name] = _read_stage(OPTIONS[name], value, "Session")
-        elif name == "headers":
-            read[name] = _read_value(name, OPTIONS[name], value, "Session")
+        if "section" in OPTIONS[name].metadata or name == "headers":
+            read[name] = _read_option(name, value, "Session")
     return read
 
 

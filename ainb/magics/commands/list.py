@@ -16,7 +16,7 @@ from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.model_rules import family_of, thinking_tokens
 from ainb.panels.formatting import UNKNOWN
-from ainb.panels.markup import Report, Table
+from ainb.panels.markup import Column, Report, Table
 from ainb.providers import local as local_models
 from ainb.providers import plugins
 from ainb.providers import pydantic_ai as pydantic_names
@@ -80,15 +80,13 @@ def _is_model(word: str, aliases: Mapping[str, str]) -> bool:
 
 
 def _models_table(prices: Prices, service: str, names: Sequence[str]) -> list[Table]:
-    rows = [(f"{service}:{name}", *map(_usd, prices.per_million(service, name))) for name in names]
-    columns = ("model", "in", "out")
-    priced = any(row[1] != UNKNOWN for row in rows)
-    if not priced:
-        rows, columns = [row[:1] for row in rows], columns[:1]  # type: ignore[assignment]  # fewer cells
-    caption = "Models, USD for a million tokens" if priced else "Models"
-    return (
-        [Table(caption=caption, columns=columns, rows=rows, numeric={1, 2} if priced else ())] if rows else []
-    )
+    models = [(f"{service}:{name}", *prices.per_million(service, name)) for name in names]
+    columns, caption = [Column("model", lambda model, _read, _written: model)], "Models"
+    if any(read is not None for _, read, _ in models):
+        columns.append(Column("in", lambda _model, read, _written: _usd(read), "number"))
+        columns.append(Column("out", lambda _model, _read, written: _usd(written), "number"))
+        caption = "Models, USD for a million tokens"
+    return [Table.of(caption, models, columns)] if models else []
 
 
 def _usd(value: Decimal | None) -> str:

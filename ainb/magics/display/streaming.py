@@ -12,7 +12,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ainb.clock import Clock
 from ainb.engine import ENGINE
@@ -26,30 +26,6 @@ WAIT_SECONDS = 1.0
 SHARE_OF_TIME = 0.1
 
 
-class Stream(Protocol):
-    """Display of one reply while it is generated.
-
-    Attributes:
-        shown: Whether anything was shown.
-        cleared: Whether the cell's printed output was cleared with it.
-    """
-
-    shown: bool
-    cleared: bool
-
-    def wait(self, describe: Callable[[], str]) -> None:
-        """Show the reason of the wait until the first piece arrives; called on the cell's thread."""
-        ...
-
-    def feed(self, piece: str) -> None:
-        """Show a piece; called in a thread of the call."""
-        ...
-
-    def end(self, *, complete: bool) -> None:
-        """End the stream; `complete` when the reply itself is shown next."""
-        ...
-
-
 class NotebookStream:
     """One output, updated about ten times a second and cleared before the complete reply is shown.
 
@@ -57,6 +33,10 @@ class NotebookStream:
         publisher: Display publisher of the shell.
         clock: For the pauses between updates.
         on_error: Called once with a message when display fails; the call continues.
+
+    Attributes:
+        shown: Whether anything was shown.
+        cleared: Whether the cell's printed output was cleared with it.
     """
 
     def __init__(self, publisher: Any, clock: Clock, on_error: Callable[[str], None]) -> None:
@@ -76,6 +56,8 @@ class NotebookStream:
 
     def wait(self, describe: Callable[[], str]) -> None:
         """Show the reason of the wait, from the second second on, until the first piece arrives.
+
+        Called on the cell's thread, `feed` in a thread of the call.
 
         Args:
             describe: Returns the reason, such as "waiting for openai:gpt-5-mini".
@@ -108,7 +90,7 @@ class NotebookStream:
             _call_later(wait, self._show)
 
     def end(self, *, complete: bool) -> None:
-        """Clear the output for the complete reply, or leave the pieces received."""
+        """Clear the output if the complete reply is shown next, or leave the pieces received."""
         if not complete:
             self._show()
         with self._lock:
@@ -183,3 +165,6 @@ class TerminalStream:
         except (OSError, ValueError):  # the terminal was closed; the reply itself is not lost
             return
         self.shown = True
+
+
+Stream = NotebookStream | TerminalStream

@@ -13,7 +13,7 @@ from ainb.errors import AinbError
 from ainb.magics.commands.chat import ACTIONS
 from ainb.magics.commands.help import topics
 from ainb.magics.commands.list import model_prefixes, provider_names, pulled_models
-from ainb.magics.commands.table import COMMANDS
+from ainb.magics.commands.table import BY_NAME, COMMANDS
 from ainb.magics.display.images import image_names
 from ainb.magics.each import is_table
 from ainb.magics.origin import notebook_name
@@ -97,8 +97,8 @@ def _values(shell: NotebookShell, flag: Flag, words: Sequence[str]) -> list[str]
 def line_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
     """Completions of the last word after ``%ai``."""
     if len(words) == 1:
-        return sorted({name for command in COMMANDS for name in (command.name, *command.synonyms)})
-    command = next((item for item in COMMANDS if words[0] in {item.name, *item.synonyms}), None)
+        return sorted(BY_NAME)
+    command = BY_NAME.get(words[0])
     if command is None:
         return []
     if words[-1].startswith("-"):

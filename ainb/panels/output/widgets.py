@@ -35,13 +35,6 @@ class Control:
     changed: Callable[[str], None]
 
 
-def load() -> None:
-    """Load ipywidgets ahead of time."""
-    import ipywidgets
-
-    del ipywidgets
-
-
 class Widgets:
     """Live form of a panel: controls, a status for screen readers, the blocks of the view, a Cancel button.
 
