@@ -8,6 +8,10 @@ from ainb.events import Notice, Sink
 REST_SECONDS = 30.0
 
 
+class TamperedRowError(Exception):
+    """A row that this package did not write."""
+
+
 class Faults:
     """Keeps a fault until a thread that uses the store reports it.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Sink, silent
 from ainb.stores.base import MAX_TEXT_BYTES, StoreStats
-from ainb.stores.disk.faults import Faults
+from ainb.stores.disk.faults import Faults, TamperedRowError
 from ainb.stores.disk.write_queue import Item, WriteQueue
 from ainb.stores.fork import at_worker_exit, renew_after_fork
 from ainb.stores.memory import MemoryStore
@@ -77,10 +77,7 @@ class DiskStore:
 
     def expect(self, namespace: str, keys: Sequence[str]) -> None:
         """Look up in one statement which of these texts the file lacks; `get` does not look again at once."""
-        from ainb.stores.disk.text_cache import MOST_NAMES
-
-        database = self._database
-        if self._faults.is_paused() or (database is None and (database := self._open()) is None):
+        if (database := self._usable()) is None:
             return
         now = self._clock.monotonic()
         if len(self._absent) > MAX_ABSENT:  # names that were never read
@@ -89,14 +86,12 @@ class DiskStore:
         # The queue is read before the file, as in `get`: in the other order a text could move from the queue
         # to the file between the two reads and be missed.
         asked = [name for name in named if self._queue.find(name) is None]
-        for place in range(0, len(asked), MOST_NAMES):
-            names = asked[place : place + MOST_NAMES]
-            try:
-                held = database.held(names)
-            except Exception as error:  # noqa: BLE001 - as in `_read`
-                self._faults.pause(error)
-                return
-            self._absent.update(dict.fromkeys(set(names) - held, now + ABSENT_SECONDS))
+        try:
+            held = database.held(asked)
+        except Exception as error:  # noqa: BLE001 - as in `_read`
+            self._faults.pause(error)
+        else:
+            self._absent.update(dict.fromkeys(set(asked) - held, now + ABSENT_SECONDS))
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
         """Queue a text to be written; it can be read at once."""
@@ -143,7 +138,7 @@ class DiskStore:
 
     async def stats(self) -> StoreStats:
         """Number of rows, queued ones included, and size of the files."""
-        if self._faults.is_paused() or (database := self._open()) is None:
+        if (database := self._usable()) is None:
             return await self._fallback.stats()
         try:
             entries = database.count_entries()
@@ -188,22 +183,21 @@ class DiskStore:
         self._queue.renew()
 
     def _read(self, name: str) -> str | None:
-        database = self._database
-        if self._faults.is_paused() or (database is None and (database := self._open()) is None):
+        if (database := self._usable()) is None:
             return None
         try:
             return database.read(name)
-        except Exception as error:  # noqa: BLE001 - any fault of the cache is a miss
-            self._fail_read(error)
-            return None
-
-    def _fail_read(self, error: Exception) -> None:
-        from ainb.stores.disk.text_cache import TamperedRowError
-
-        if isinstance(error, TamperedRowError):
+        except TamperedRowError:
             self._faults.note("a stored answer is not in ainb's format")
-        else:
+        except Exception as error:  # noqa: BLE001 - any fault of the cache is a miss
             self._faults.pause(error)
+        return None
+
+    def _usable(self) -> TextCache | None:
+        """The database; None after a recent fault, or when it cannot be opened."""
+        if self._faults.is_paused():
+            return None
+        return self._open() if self._database is None else self._database
 
     def _open(self) -> TextCache | None:
         """The database, opened on first use; None when it cannot be opened."""
@@ -232,7 +226,7 @@ class DiskStore:
                 self._fallback.write(name, text, created_at)
 
     def _commit(self, batch: list[Item]) -> bool:
-        if self._faults.is_paused() or (database := self._open()) is None:
+        if (database := self._usable()) is None:
             return False
         try:
             database.wait_for_writers()
@@ -253,7 +247,7 @@ class DiskStore:
         """Drop names from the queue and change the database, with no commit in between."""
         with self._queue.writing:
             dropped = self._queue.drop(drops)
-            if self._faults.is_paused() or (database := self._open()) is None:
+            if (database := self._usable()) is None:
                 return dropped
             try:
                 return dropped + change(database)

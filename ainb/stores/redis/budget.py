@@ -323,12 +323,12 @@ class RedisBook:
         for owner, serial, amount in sent:
             self._client.send(("HSETNX", self._keys(account)[1], f"{owner}|{serial}", amount))
 
+    @locked
     def _on_rename(self) -> None:
         """Update after this process was declared dead: sent calls were booked, drawn money was released."""
-        with self._lock:
-            for shared in self._accounts.values():
-                shared.pot.available, shared.worst = 0, None
-            self._restore(was_lost=False)
+        for shared in self._accounts.values():
+            shared.pot.available, shared.worst = 0, None
+        self._restore(was_lost=False)
 
     def _keys(self, account: Account) -> tuple[str, ...]:
         # All days share one hash; a run has its own, so that it expires.

@@ -83,7 +83,9 @@ class RedisLimiter:
         """
         if not self._client.is_down:
             try:
-                return await self._client.run_on_loop(lambda: self._shared(cost, deadline), self._undo)
+                return await self._client.run_on_loop(
+                    lambda: self._shared(cost, deadline), lambda permit: self.settle(permit, NOTHING)
+                )
             except UnavailableError:
                 pass
         fallback = self._local()
@@ -253,9 +255,6 @@ class RedisLimiter:
             self.settle(SharedPermit(cost, answer.split(" ")[1], 0.0), NOTHING)
         elif not self._queue:
             self._client.send_script(scripts.LEAVE, self._keys, (self._client.owner,))
-
-    def _undo(self, permit: SharedPermit) -> None:
-        self.settle(permit, NOTHING)
 
     def _leave_server_queue(self) -> None:
         if not self._client.is_down:
