@@ -13,16 +13,14 @@ from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ainb.stores.redis.address import StateAddress, parse_state, require_extra
-    from ainb.stores.redis.circuit import SharedPermitStage
     from ainb.stores.redis.client import RedisClient
     from ainb.stores.redis.state import SharedState
 else:
     __getattr__ = lazy_exports(
         __name__,
         address="StateAddress parse_state require_extra",
-        circuit="SharedPermitStage",
         client="RedisClient",
         state="SharedState",
     )
 
-__all__ = ["RedisClient", "SharedPermitStage", "SharedState", "StateAddress", "parse_state", "require_extra"]
+__all__ = ["RedisClient", "SharedState", "StateAddress", "parse_state", "require_extra"]

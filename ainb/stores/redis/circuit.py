@@ -270,17 +270,9 @@ class SharedBreakers(Breakers):
             self._client, self._options, name=name, endpoint=endpoint, clock=self._clock, rng=self._rng
         )
 
-
-class SharedPermitStage:
-    """Takes the permit of a shared circuit after the rate limit, and reports the outcome."""
-
-    def __init__(self, breakers: Breakers) -> None:
-        self._breakers = breakers
-
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Run one attempt under a permit."""
-        breaker = self._breakers.of(call)
+    async def attempt(self, call: Call, proceed: Handler) -> Reply:
+        """Run one attempt under a permit, which a shared circuit may request from the server."""
+        breaker = self.of(call)
         if isinstance(breaker, SharedBreaker):
             return await breaker.attempt(call, proceed)
-        with breaker.permit():
-            return await proceed(call)
+        return await super().attempt(call, proceed)

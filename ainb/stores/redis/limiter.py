@@ -7,6 +7,7 @@ earlier ones do not need, so that no process starves and all get equal shares.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Iterable
@@ -82,12 +83,10 @@ class RedisLimiter:
                 to wait.
         """
         if not self._client.is_down:
-            try:
+            with contextlib.suppress(UnavailableError):
                 return await self._client.run_on_loop(
                     lambda: self._shared(cost, deadline), lambda permit: self.settle(permit, NOTHING)
                 )
-            except UnavailableError:
-                pass
         fallback = self._local()
         return fallback, await fallback.acquire(cost, user=user, deadline=deadline)
 
