@@ -136,7 +136,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name, item in OPTIONS.items():
         variable = f"AINB_{name.upper()}"
         if "section" not in item.metadata:
-            if variable in environ and not str(item.type).startswith("Mapping"):
+            if variable in environ and name not in project.WITHOUT_VARIABLE:
                 read[name] = _read_option(name, environ[variable], variable)
             continue
         table: dict[str, Any] = {

@@ -100,7 +100,7 @@ def _write(folders: Iterable[str]) -> None:
     path = _path()
     try:
         # This checks the folder and an older list: a link in place of either is refused, not followed.
-        prepare(path.parent, path.name, ())
+        prepare(path)
         with replacement_file(path, json.dumps(sorted(folders), indent=1).encode()) as replacement:
             replacement.replace(path)
     except NotPrivateError as error:

@@ -15,6 +15,7 @@ from ainb.events import Sink, silent
 from ainb.stores.base import MAX_TEXT_BYTES, StoreStats
 from ainb.stores.disk.faults import Faults, TamperedRowError
 from ainb.stores.disk.write_queue import Item, WriteQueue
+from ainb.stores.files import prepare
 from ainb.stores.fork import at_worker_exit, renew_after_fork
 from ainb.stores.memory import MemoryStore
 
@@ -206,9 +207,8 @@ class DiskStore:
                 return self._database
             try:
                 from ainb.stores.disk.text_cache import BESIDE, FILE_NAME, TextCache
-                from ainb.stores.files import prepare
 
-                prepare(self._folder, FILE_NAME, BESIDE)
+                prepare(self._folder / FILE_NAME, BESIDE)
                 self._database = TextCache(str(self._folder))
             except Exception as error:  # noqa: BLE001 - without a disk, memory is used
                 self._faults.pause(error)

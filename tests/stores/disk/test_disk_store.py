@@ -477,7 +477,7 @@ def test_another_users_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 12345)
 
     with pytest.raises(NotPrivateError, match="belongs to another user"):
-        prepare(tmp_path / "cache", "cache.db", ())
+        prepare(tmp_path / "cache" / "cache.db")
 
 
 def test_the_text_disk_refuses_everything_but_text(tmp_path):
