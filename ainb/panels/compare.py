@@ -207,7 +207,7 @@ def _matrix(counts: pd.DataFrame, shares: np.ndarray, name: str) -> Table:
         caption=f"{name}: answers by truth",
         columns=("truth", *(str(counts.columns[place]) for place in kept)),
         rows=rows,
-        numeric=set(range(1, len(kept) + 1)),
+        looks=dict.fromkeys(range(1, len(kept) + 1), "number"),
     )
 
 
@@ -240,7 +240,7 @@ def _disagreement_table(
         caption=f"{names[0]} and {names[1]} answer differently{ending}",
         columns=("row", *texts, f"truth ({result.truth_name})", *names),
         rows=shown,
-        wide=set(range(1, len(texts) + 1)),
+        looks=dict.fromkeys(range(1, len(texts) + 1), "wide"),
     )
 
 

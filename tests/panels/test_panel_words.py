@@ -172,7 +172,9 @@ def test_long_tables_say_how_many_rows_are_left_out():
 
 
 def test_tables_have_a_caption_scopes_and_a_foot():
-    html = Table(caption="C", columns=("a", "b"), rows=[("x", "1")], footer=("all", "1"), numeric={1}).html()
+    html = Table(
+        caption="C", columns=("a", "b"), rows=[("x", "1")], footer=("all", "1"), looks={1: "number"}
+    ).html()
 
     assert "<caption>C</caption>" in html
     assert '<th scope="col" class="n">b</th>' in html

@@ -123,25 +123,21 @@ def model_tables(shell: NotebookShell, name: str) -> list[Table]:
 
 def learnt_tables(rows: Sequence[tuple[str, str, Learnt]]) -> list[Table]:
     """Parameters that models refused, as a table; [] without any."""
-    cells = [
-        (
-            model,
-            _field(item.lesson.field),
-            item.lesson.outcome,
-            f"{dt.datetime.fromtimestamp(item.at, dt.UTC):%Y-%m-%d}",
-            endpoint,
-        )
-        for endpoint, model, item in rows
+    columns = [
+        Column("model", lambda _endpoint, model, _item: model),
+        Column("parameter", lambda _endpoint, _model, item: _parameter(item.lesson.field)),
+        Column("now", lambda _endpoint, _model, item: item.lesson.outcome),
+        Column("since", lambda _endpoint, _model, item: _utc_date(item.at)),
+        Column("endpoint", lambda endpoint, _model, _item: endpoint),
     ]
-    columns = ("model", "parameter", "now", "since", "endpoint")
-    return (
-        [Table(caption="Learnt from refusals, kept for 30 days", columns=columns, rows=cells)]
-        if cells
-        else []
-    )
+    return [Table.of("Learnt from refusals, kept for 30 days", rows, columns)] if rows else []
 
 
-def _field(name: str) -> str:
+def _utc_date(unix: float) -> str:
+    return f"{dt.datetime.fromtimestamp(unix, dt.UTC):%Y-%m-%d}"
+
+
+def _parameter(name: str) -> str:
     return "schema" if name.startswith("schema:") else name
 
 
@@ -213,19 +209,15 @@ def local_table() -> list[Table]:
 
 def _suggested_table() -> Table:
     """Models that can be pulled, with size, memory and suitable tasks."""
-    rows = [
-        (
-            item.title,
-            local_models.size_text(item.size_bytes),
-            f"about {item.memory_bytes / 1e9:.1f} GB",
-            item.licence,
-            item.good_for,
-            f"%ai pull {item.reference}",
-        )
-        for item in local_models.SUGGESTED
+    columns = [
+        Column("model", lambda item: item.title),
+        Column("size", lambda item: local_models.size_text(item.size_bytes), "number"),
+        Column("memory", lambda item: f"about {item.memory_bytes / 1e9:.1f} GB", "number"),
+        Column("licence", lambda item: item.licence),
+        Column("good for", lambda item: item.good_for),
+        Column("to download it", lambda item: f"%ai pull {item.reference}"),
     ]
-    columns = ("model", "size", "memory", "licence", "good for", "to download it")
-    return Table(caption="Local models to begin with", columns=columns, rows=rows, numeric={1, 2})
+    return Table.of("Local models to begin with", ((item,) for item in local_models.SUGGESTED), columns)
 
 
 def aliases_table(aliases: Mapping[str, str]) -> list[Table]:

@@ -159,7 +159,7 @@ def _model_tables(models: Sequence[Mapping[Any, Any]]) -> Iterator[Table]:
         yield Table.of("Queues", queues, QUEUE_COLUMNS)
     if buckets:
         columns = ("model", "limit of", "left", "per minute")
-        yield Table(caption="Buckets", columns=columns, rows=buckets, numeric={2, 3})
+        yield Table(caption="Buckets", columns=columns, rows=buckets, looks={2: "number", 3: "number"})
 
 
 def _failures(row: Mapping[Any, Any]) -> str:
