@@ -116,7 +116,7 @@ class RedisLimiter:
         self._client.send_script(scripts.SETTLE, self._keys, (self._client.owner, *self._fixed, *back))
         first = self._queue.first
         if first is not None:
-            first.wake_from_any_thread(self._client)
+            first.set_from_any_thread(self._client)
 
     def throttle(self, permit: Permit, retry_after: float | None = None) -> None:
         """After a 429: all processes empty their buckets, pause and slow down."""
@@ -213,7 +213,7 @@ class RedisLimiter:
                     wait = SLOT_POLL_SECONDS * (0.5 + self._client.rng.random())
                 else:
                     wait += min(JITTER_SECONDS, JITTER_SHARE * wait) * self._client.rng.random()
-                await entry.wait(wait, self._client)
+                await entry.wait_at_most(wait, self._client)
         finally:
             if entry is not None:
                 self._queue.leave(entry)
