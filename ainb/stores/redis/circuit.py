@@ -27,7 +27,7 @@ from ainb.pipeline.circuit import (
 )
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
-from ainb.stores.redis.script import load_script
+from ainb.stores.redis.script import Script, load_script
 
 REPORT_SECONDS = 0.05
 KEEP_MS = 2 * 3600 * 1000
@@ -171,9 +171,8 @@ class SharedBreaker(CircuitBreaker):
         return self._generation, probe
 
     async def _begin(self) -> int | None:
-        granted = self._update(
-            await self._client.run_script(BEGIN, self._keys, self._words(), self._give_back)
-        )
+        words = (*self._fixed, self._rng.random())
+        granted = self._update(await self._client.run_script(BEGIN, self._keys, words, self._give_back))
         if granted == 0:
             left = self._until - self._clock.monotonic()
             self._busy_until = self._clock.monotonic() + min(PROBE_CHECK_SECONDS, max(0.05, left))
@@ -208,20 +207,19 @@ class SharedBreaker(CircuitBreaker):
 
     def _report(self, generation: int, outcome: int, probe: int) -> None:
         answers, self._answers = self._answers, 0
-        self._client.send_script(
-            END, self._keys, (*self._words(), generation, outcome, probe, answers), self._update
-        )
+        self._send(END, generation, outcome, probe, answers)
 
-    def _words(self) -> tuple[Any, ...]:
-        return (*self._fixed, self._rng.random())
+    def _send(self, script: Script, *words: Any) -> None:
+        words = (*self._fixed, self._rng.random(), *words)
+        self._client.send_script(script, self._keys, words, self._update)
 
     def _force(self, state: State) -> None:
         self._seen = state
-        self._client.send_script(FORCE, self._keys, (*self._words(), state), self._update)
+        self._send(FORCE, state)
 
     def _on_heartbeat(self) -> None:
         if self._used:
-            self._client.send_script(LOOK, self._keys, self._words(), self._update)
+            self._send(LOOK)
 
     def _on_reconnect(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
         """Update the state after a reconnection."""

@@ -29,8 +29,9 @@ from ainb.pipeline.rate_limit import (
 from ainb.pipeline.rate_limit import Permit as LocalPermit
 from ainb.stores.redis import limiter_scripts as scripts
 from ainb.stores.redis.client import RedisClient
-from ainb.stores.redis.connection import UnavailableError
+from ainb.stores.redis.connection import Answered, UnavailableError
 from ainb.stores.redis.heartbeat import LIVE_SECONDS
+from ainb.stores.redis.script import Script
 from ainb.stores.redis.shared_queue import QueueEntry, SharedPermit, SharedQueue, divided
 
 SLOT_POLL_SECONDS = 0.05
@@ -113,7 +114,7 @@ class RedisLimiter:
             if actual is None
             else tuple(map(float.__sub__, map(float, cost), map(float, actual)))
         )
-        self._client.send_script(scripts.SETTLE, self._keys, (self._client.owner, *self._fixed, *back))
+        self._send(scripts.SETTLE, *back)
         first = self._queue.first
         if first is not None:
             first.set_from_any_thread(self._client)
@@ -125,10 +126,7 @@ class RedisLimiter:
         else:
             now = self._client.clock.monotonic()
             self._slots.overloaded(started_at=permit.asked_at, now=now)
-            seconds = _pause(retry_after or 0.0)
-            self._client.send_script(
-                scripts.DRAIN, self._keys, (self._client.owner, *self._fixed, permit.granted_at, seconds)
-            )
+            self._send(scripts.DRAIN, permit.granted_at, _pause(retry_after or 0.0))
 
     def pause(self, seconds: float) -> None:
         """Grant no permits to any process for `seconds`; negative numbers and NaN are ignored."""
@@ -155,9 +153,7 @@ class RedisLimiter:
                 if dimension == "requests":
                     self._slots.hint(left)
         if any(item != "" for item in (*limits, *remaining)):
-            self._client.send_script(
-                scripts.LEARN, self._keys, (self._client.owner, *self._fixed, *limits, *remaining)
-            )
+            self._send(scripts.LEARN, *limits, *remaining)
 
     def raise_cap(self, cap: int) -> None:
         """Raise the cap on this process's calls in flight to at least `cap`, until `lower_cap`."""
@@ -217,6 +213,9 @@ class RedisLimiter:
         finally:
             if entry is not None:
                 self._queue.leave(entry)
+
+    def _send(self, script: Script, *words: Any, done: Answered | None = None) -> None:
+        self._client.send_script(script, self._keys, (self._client.owner, *self._fixed, *words), done)
 
     def _look_at_idle_time(self) -> None:
         self._used_at = self._client.clock.monotonic()
@@ -282,9 +281,7 @@ class RedisLimiter:
 
     def _on_heartbeat(self) -> None:
         if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._local_pool.in_flight:
-            self._client.send_script(
-                scripts.LOOK, self._keys, (self._client.owner, *self._fixed, LIVE_SECONDS), self._update
-            )
+            self._send(scripts.LOOK, LIVE_SECONDS, done=self._update)
 
     def _update(self, answer: Any) -> None:
         if isinstance(answer, str):
