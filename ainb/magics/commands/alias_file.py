@@ -6,7 +6,6 @@ few rules do not cover is an error, and the file is never damaged.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 import tomllib
@@ -47,16 +46,14 @@ def forget_alias(path: Path, name: str) -> bool:
     Raises:
         ConfigError: As for `save_alias`.
     """
-    if not path.is_file() or name not in _aliases(_parse(path, _read(path))):
+    if name not in _aliases(_read(path)[1]):
         return False
     _change(path, name, None)
     return True
 
 
 def _change(path: Path, name: str, target: str | None) -> None:
-    old = _read(path) if path.is_file() else ""
-    before = _parse(path, old)
-    wanted = copy.deepcopy(before)
+    old, wanted = _read(path)
     table = _aliases(wanted)
     if target is None:
         del table[name]
@@ -153,17 +150,12 @@ def _aliases(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    """Text and content of the file; both are empty if there is none."""
     try:
-        return path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8") if path.is_file() else ""
+        return text, tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path.name} cannot be read ({error}); fix it first") from None
-
-
-def _parse(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path.name} cannot be read ({error}); fix it first") from None
 
 
