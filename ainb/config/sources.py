@@ -28,6 +28,10 @@ class _Project:
     table: Mapping[str, Any]
     values: Mapping[str, Any]
 
+    def needs_trust(self) -> dict[str, str]:
+        """Reason by name of an option that needs trust."""
+        return {} if self.folder is None else project.refused(self.values, self.table, self.folder)
+
 
 def load_config(
     arguments: Mapping[str, Any] | None = None,
@@ -80,8 +84,7 @@ def needs_trust(folder: Path) -> dict[str, str]:
     Raises:
         ConfigError: The file cannot be read.
     """
-    found = _read_project(folder)
-    return {} if found.folder is None else project.refused(found.values, found.table, found.folder)
+    return _read_project(folder).needs_trust()
 
 
 def _read_project(folder: Path | None) -> _Project:
@@ -119,11 +122,8 @@ def _ainb_table(path: Path) -> Mapping[str, Any]:
 
 def _check_project(found: _Project, own: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Refuse options that need trust, unless the folder has it or the user has set the same option."""
-    if found.folder is None:
-        return
-    reasons = project.refused(found.values, found.table, found.folder)
-    for name, reason in reasons.items():
-        if name.partition(".")[0] not in own and not is_trusted(found.folder, environ):
+    for name, reason in found.needs_trust().items():
+        if found.folder and name.partition(".")[0] not in own and not is_trusted(found.folder, environ):
             raise project.refusal(name, reason, found.folder)
 
 
