@@ -69,9 +69,7 @@ def read_names(value: Any) -> Mapping[str, str]:
 
 
 def _is_of_texts(value: Any) -> bool:
-    return isinstance(value, Mapping) and all(
-        isinstance(item, str) for pair in value.items() for item in pair
-    )
+    return isinstance(value, Mapping) and all(isinstance(text, str) for text in (*value, *value.values()))
 
 
 def read_models(value: Any) -> tuple[str, ...]:
