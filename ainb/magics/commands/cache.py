@@ -51,11 +51,14 @@ def cache(shell: NotebookShell, arguments: Arguments) -> Report | str:
 
 def prune(session: Session, max_age_seconds: float | None) -> str:
     """Delete answers above an age; None means the configured time to live."""
-    options = session.config.cache
-    usual = options.ttl_seconds if options is not None else None
-    if max_age_seconds is None and usual is None:
+    if max_age_seconds is None and _ttl_seconds(session) is None:
         return "stored answers never expire here, so none is too old; give an age: %ai cache prune --older 7d"
     return f"{counted(session.prune_cache(max_age_seconds), 'stored answer')} forgotten"
+
+
+def _ttl_seconds(session: Session) -> float | None:
+    options = session.config.cache
+    return None if options is None else options.ttl_seconds
 
 
 def cache_tables(session: Session) -> list[Table]:
@@ -63,8 +66,7 @@ def cache_tables(session: Session) -> list[Table]:
     state = session.cache_status()
     if not state:
         return []
-    options = session.config.cache
-    ttl = options.ttl_seconds if options is not None else None
+    ttl = _ttl_seconds(session)
     rows: list[tuple[str, Any]] = [
         ("store", as_text(state["store"])),
         ("answers", f"{count(state['entries'])}, {byte_size(state['size_bytes'])}"),

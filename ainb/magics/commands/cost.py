@@ -196,7 +196,7 @@ def _total(frame: pd.DataFrame) -> str:
     line = f"{counted(calls, 'call')}, {_headline(frame['cost_usd'].sum(), unpriced)}"
     names = {"saved_usd": "the cache", "provider_saved_usd": "providers' own caches"}
     saved = {words: frame[name].sum(min_count=1) for name, words in names.items()}
-    more = [f"{words} saved {money(usd)}" for words, usd in saved.items() if is_known(usd) and usd > 0]
+    more = [f"{words} saved {money(usd)}" for words, usd in saved.items() if _is_saved(usd)]
     return "; ".join([line, *more])
 
 
