@@ -122,9 +122,7 @@ def _columns(result: Comparison, scale: Scale) -> list[Column]:
     if len(result.frame) > 1:
         columns += [
             number("nearer: first, this" if numbers else "only right: first, this", _apart),
-            number(
-                "p", lambda row: UNKNOWN if formatting.is_unknown(row["p_value"]) else shown_p(row["p_value"])
-            ),
+            number("p", _p_value),
         ]
     return columns
 

@@ -94,6 +94,11 @@ def test_moments_of_today_go_without_their_date():
     assert formatting.local_time(pd.NaT, now) == "\N{EN DASH}"
 
 
+def test_what_is_left_of_a_limit_is_shown_beside_it():
+    assert formatting.remaining(71.9, 83) == "71 of 83"
+    assert formatting.remaining(pd.NA, pd.NA) == "no limit"
+
+
 def test_a_provider_says_the_state_of_its_circuit_in_words():
     assert formatting.provider("half-open").detail == "circuit half open"
     assert formatting.provider("open", 12.0).detail == "circuit open"
