@@ -99,8 +99,14 @@ class Cassette:
             ConfigError: The file is damaged; it is left as it is.
         """
         with self._flushing:
-            if self._pending:
-                self._flush()
+            if not self._pending:
+                return
+            with self._writing():
+                pending = dict(self._pending)
+                self._write(lambda lines: {**lines, **_changed(lines, pending)})
+                for key, line in pending.items():
+                    if self._pending.get(key) is line:
+                        del self._pending[key]
 
     def keep_only(self, keys: Collection[bytes]) -> int:
         """Drop all records but those of `keys`; returns the number dropped.
@@ -119,14 +125,6 @@ class Cassette:
         """Size of the file; 0 when it does not exist."""
         stamp = self._find_stamp()
         return 0 if stamp is None else stamp[1]
-
-    def _flush(self) -> None:
-        with self._writing():
-            pending = dict(self._pending)
-            self._write(lambda lines: {**lines, **_changed(lines, pending)})
-            for key, line in pending.items():
-                if self._pending.get(key) is line:
-                    del self._pending[key]
 
     def _find_stamp(self) -> Stamp | None:
         try:

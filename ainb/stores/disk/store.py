@@ -221,21 +221,18 @@ class DiskStore:
         return True
 
     def _write(self, batch: list[Item]) -> None:
-        if not self._commit(batch):
-            for name, (text, created_at) in batch:
-                self._fallback.write(name, text, created_at)
-
-    def _commit(self, batch: list[Item]) -> bool:
-        if (database := self._usable()) is None:
-            return False
-        try:
-            database.wait_for_writers()
-            database.set_all(batch)
-        except Exception as error:  # noqa: BLE001 - texts that the disk refuses go to memory
-            self._faults.pause(error)
-            self._close_connection()
-            return False
-        return True
+        """Store a batch; texts that the disk refuses go to memory."""
+        if (database := self._usable()) is not None:
+            try:
+                database.wait_for_writers()
+                database.set_all(batch)
+            except Exception as error:  # noqa: BLE001 - see above
+                self._faults.pause(error)
+                self._close_connection()
+            else:
+                return
+        for name, (text, created_at) in batch:
+            self._fallback.write(name, text, created_at)
 
     def _close_connection(self) -> None:
         """Close this thread's connection: after a failed commit it may still hold its transaction."""
