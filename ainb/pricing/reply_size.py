@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ainb import tokens
+from ainb.identity_cache import cached_by_identity
 
 MAX_DEPTH: Final = 6
 MAX_ITEMS: Final = 100
@@ -19,7 +20,6 @@ MARGIN: Final = 1.5
 FRAME_TOKENS: Final = 32
 LEAST_LIMIT: Final = 128
 USUAL_ITEMS: Final = 3
-MAX_KNOWN: Final = 64
 _LONG_TEXT = re.compile(
     r"reason|rationale|explanation|explain|justif|why|summary|comment|analysis|description|advice",
     re.IGNORECASE,
@@ -52,21 +52,11 @@ class ReplySize:
     limit: int | None
 
 
-_known: dict[int, tuple[Mapping[str, Any], ReplySize]] = {}
-
-
+@cached_by_identity  # rows of a batch share one schema
 def reply_size(schema: Mapping[str, Any]) -> ReplySize:
     """Compute the size of replies to a JSON schema."""
-    # Cached by identity, since rows of a batch share one schema.
-    known = _known.get(id(schema))
-    if known is not None and known[0] is schema:
-        return known[1]
     usual = json.dumps(_Usual(schema).value(schema, "", 0), ensure_ascii=False)
-    found = ReplySize(usual=tokens.count_tokens(usual), limit=_limit(schema))
-    if len(_known) >= MAX_KNOWN:
-        _known.clear()
-    _known[id(schema)] = (schema, found)
-    return found
+    return ReplySize(usual=tokens.count_tokens(usual), limit=_limit(schema))
 
 
 def _limit(schema: Mapping[str, Any]) -> int | None:

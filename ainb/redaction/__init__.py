@@ -12,7 +12,6 @@ from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ainb.redaction.filter import (
-        beginning_of_value,
         encodable,
         find,
         find_known,
@@ -23,13 +22,12 @@ if TYPE_CHECKING:
         secret_values,
         watch,
     )
+    from ainb.redaction.split_keys import beginning_of_value
 else:
     __getattr__ = lazy_exports(
         __name__,
-        filter=(
-            "beginning_of_value encodable find find_known find_values may_hold redact remember secret_values "
-            "watch"
-        ),
+        filter="encodable find find_known find_values may_hold redact remember secret_values watch",
+        split_keys="beginning_of_value",
     )
 
 __all__ = [

@@ -36,26 +36,9 @@ _NO_VARIABLE = (
 _NO_DUMMY = r"(?!(?i:your|change_?me|placeholder|dummy|redacted|x{4}|\.{3}|none|null|true|false))"
 _LOOKS_SECRET = f"{_NO_PATH}{_NO_DUMMY}{_NO_NAMES}{_NO_VARIABLE}"
 _KEY_KINDS = (
-    "api",
-    "access",
-    "secret",
-    "private",
-    "auth",
-    "account",
-    "client",
-    "signing",
-    "encryption",
-    "app",
-    "application",
-    "service",
-    "subscription",
-    "master",
-    "shared",
-    "storage",
-    "session",
-    "admin",
-    "license",
-)
+    "api", "access", "secret", "private", "auth", "account", "client", "signing", "encryption", "app",
+    "application", "service", "subscription", "master", "shared", "storage", "session", "admin", "license",
+)  # fmt: skip
 
 
 def _named(word: str, kinds: Iterable[str] = (), *, shortest: int = 16) -> str:

@@ -8,11 +8,13 @@ pydantic-ai's transformers.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ainb.identity_cache import cached_by_identity
 from ainb.providers.schemas.names import CleanSchema, clean_schema, subschemas
 from ainb.providers.schemas.wire import (
     Json,
@@ -49,26 +51,23 @@ ANTHROPIC: Final = Profile(
 BOUNDS_FREE: Final = Profile(keywords=_ANNOTATIONS | {"format"})
 
 
-MAX_REWRITTEN: Final = 64
-_rewritten: dict[tuple[int, int], tuple[Mapping[str, Any], WireSchema | None]] = {}
-
-
 def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
     """The schema in the subset that a service supports; None when it cannot be expressed in it."""
-    # Cached: rows of a batch share one schema, and rewriting it took longer than all stages of a row.
-    key = (id(schema), id(profile))
-    known = _rewritten.get(key)
-    if known is not None and known[0] is schema:
-        return known[1]
+    return _rewriter(profile)(schema)
+
+
+@cached_by_identity
+def _rewriter(profile: Profile) -> Callable[[Mapping[str, Any]], WireSchema | None]:
+    # Rows of a batch share one schema, and rewriting it takes longer than all stages of a row.
+    return cached_by_identity(functools.partial(_rewritten, profile))
+
+
+def _rewritten(profile: Profile, schema: Mapping[str, Any]) -> WireSchema | None:
     clean = clean_schema(schema)
     try:
-        written = _Writer(clean.schema, profile, keys=clean if clean.keys else None).write()
+        return _Writer(clean.schema, profile, keys=clean if clean.keys else None).write()
     except (_NotExpressibleError, RecursionError):
-        written = None
-    if len(_rewritten) >= MAX_REWRITTEN:
-        _rewritten.clear()
-    _rewritten[key] = (schema, written)
-    return written
+        return None
 
 
 def as_given(schema: Mapping[str, Any], *, nullable: bool = False) -> WireSchema:
