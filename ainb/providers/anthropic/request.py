@@ -9,8 +9,9 @@ from typing import Any, Final
 from ainb.errors import ConfigError
 from ainb.messages import Message, ReplySchema, Request
 from ainb.model_rules import Family, asked_effort, family_of, thinking_tokens
+from ainb.providers.http import Refusal
 from ainb.providers.lessons.lesson import Lesson
-from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Refused
+from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS
 from ainb.providers.remote.body import (
     Wire,
     choose_effort,
@@ -256,7 +257,7 @@ def _add_schema(wire: Wire, schema: ReplySchema, form: str) -> None:
     body["tool_choice"] = {"type": "auto"}
 
 
-def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
+def read_schema_lesson(refused: Refusal, wire: Wire, schema: ReplySchema) -> Lesson | None:
     """How to request a schema next time if the refusal is about the form of that request, otherwise None."""
     config = wire.body.get("output_config")
     if not isinstance(config, Mapping) or "format" not in config:
@@ -272,14 +273,11 @@ def _mark(body: Json, wish: Any) -> None:
 
     The service stores everything before a mark and reads it at a tenth of the price.
     """
-    mark = dict(wish) if isinstance(wish, Mapping) else {"type": "ephemeral"}
+    mark = {"cache_control": dict(wish) if isinstance(wish, Mapping) else {"type": "ephemeral"}}
     if "system" in body:
-        body["system"] = [{"type": "text", "text": body["system"], "cache_control": mark}]
+        body["system"] = mark_last(body["system"], mark) or body["system"]
         if len(body["messages"]) == 1:  # a single question is rarely sent again
             return
-    if not body["messages"]:
-        return
-    last = body["messages"][-1]
-    parts = last["content"]
-    blocks = [{"type": "text", "text": parts}] if isinstance(parts, str) else parts
-    last["content"] = [*blocks[:-1], {**blocks[-1], "cache_control": mark}] if blocks else blocks
+    if body["messages"]:
+        last = body["messages"][-1]
+        last["content"] = mark_last(last["content"], mark) or last["content"]

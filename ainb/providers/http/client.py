@@ -15,10 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import aiohttp
 
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
-from ainb.providers.http.connection_faults import (
-    CONNECT_SECONDS,
-    connection_fault,
-)
+from ainb.providers.http.connection_faults import CONNECT_SECONDS, connection_fault
 from ainb.providers.http.faults import clean, response_fault
 from ainb.providers.http.headers import rate_limit_headers, request_id
 from ainb.providers.http.refusal import Refusal
@@ -36,7 +33,6 @@ DNS_CACHE_SECONDS: Final = 60
 _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = (
     weakref.WeakKeyDictionary()
 )
-
 
 Body = bytes | AsyncIterable[bytes] | aiohttp.FormData | None
 _Fault = TypeVar("_Fault", bound=ProviderError)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
-    from ainb.providers.openai.adapter import OpenAIProvider
-    from ainb.providers.openai.request import ChatClient
+    from ainb.providers.openai.adapter import STREAM_FLAGS, OpenAIProvider
+    from ainb.providers.openai.reply import Answer
 else:
-    __getattr__ = lazy_exports(__name__, adapter="OpenAIProvider", request="ChatClient")
+    __getattr__ = lazy_exports(__name__, adapter="STREAM_FLAGS OpenAIProvider", reply="Answer")
 
-__all__ = ["ChatClient", "OpenAIProvider"]
+__all__ = ["STREAM_FLAGS", "Answer", "OpenAIProvider"]

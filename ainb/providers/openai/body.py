@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from ainb.messages import ReplySchema, Request
 from ainb.model_rules import Family, family_of
+from ainb.providers.http import Refusal
 from ainb.providers.lessons.lesson import Lesson
-from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Refused
+from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS
 from ainb.providers.remote.body import (
     Json,
     Wire,
@@ -215,7 +216,7 @@ def is_strict(schema: Any) -> bool:
     return all(is_strict(item) for item in schema.values())
 
 
-def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
+def read_schema_lesson(refused: Refusal, wire: Wire, schema: ReplySchema) -> Lesson | None:
     """How to request a schema next time if the refusal is about the form of that request, otherwise None."""
     form = wire.body.get("response_format")
     kind = form.get("type") if isinstance(form, Mapping) else None

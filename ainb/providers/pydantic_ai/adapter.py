@@ -13,6 +13,7 @@ from ainb.errors import AinbError, ConfigError
 from ainb.messages import Call, Reply, Request
 from ainb.providers.http import Origin, refuse_cleartext
 from ainb.providers.pydantic_ai.names import SERVICE, key_variables, split_name
+from ainb.providers.remote.body import add_notices
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
@@ -38,13 +39,7 @@ class PydanticAIProvider:
     name = SERVICE
     free = False
 
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        allow_insecure_http: bool = False,
-        make: Make | None = None,
-    ) -> None:
+    def __init__(self, *, clock: Clock, allow_insecure_http: bool = False, make: Make | None = None) -> None:
         self._clock = clock
         self._allow_insecure_http = allow_insecure_http
         self._make = make
@@ -102,10 +97,13 @@ class PydanticAIProvider:
 
         model = await self._model(request)
         settings, left_out = shape.read_settings(request, provider, model)
-        for parameter in left_out:
-            note = f"{request.model} does not accept {parameter} through pydantic-ai; it was left out"
-            if note not in call.notes:
-                call.notes.append(note)
+        add_notices(
+            call,
+            [
+                f"{request.model} does not accept {name} through pydantic-ai; it was left out"
+                for name in left_out
+            ],
+        )
         given: dict[str, Any] = {
             "messages": shape.read_messages(request.messages),
             "model_settings": settings,

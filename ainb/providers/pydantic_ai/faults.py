@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any, Final
 
 import orjson
 from pydantic_ai import exceptions as theirs
 
-from ainb.errors import (
-    AinbError,
-    ConfigError,
-    PermanentProviderError,
-    ProviderError,
-    TransientProviderError,
-)
+from ainb.errors import AinbError, ConfigError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.providers.http import (
     Origin,
     Refusal,
@@ -143,13 +138,8 @@ def _refusal(error: theirs.ModelAPIError) -> Refusal:
     else:
         raw = orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS)
     refusal = read_refusal(raw)
-    return Refusal(
-        said=refusal.said,
-        code=refusal.code or error.provider_error_code,
-        status=refusal.status,
-        retry_after=refusal.retry_after,
-        final=refusal.final or final,
-        tokens=refusal.tokens,
+    return dataclasses.replace(
+        refusal, code=refusal.code or error.provider_error_code, final=refusal.final or final
     )
 
 

@@ -14,7 +14,7 @@ from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.model_rules import Family, PromptCache, asked_effort
 from ainb.providers.http import Refusal
 from ainb.providers.lessons.lesson import SCHEMA_PREFIX, Lesson, apply_lessons
-from ainb.providers.lessons.reading import ANY_SCHEMA, Refused
+from ainb.providers.lessons.reading import ANY_SCHEMA
 from ainb.providers.schemas.replies import restore
 from ainb.providers.schemas.tools import CleanTools, clean_tools
 from ainb.providers.schemas.wire import WireSchema
@@ -48,12 +48,12 @@ class Wire:
     lessons: list[Lesson] = field(default_factory=list)
     schema: WireSchema | None = None
     tools: CleanTools | None = None
-    refused: Refused | None = None
+    refused: Refusal | None = None
     cache: PromptCache | None = None
 
     def take_refusal(self, refusal: Refusal) -> None:
         """Store the service's refusal of this body."""
-        self.refused = Refused(said=refusal.said, code=refusal.code, param=refusal.param, extra=refusal.extra)
+        self.refused = refusal
 
     def note(self, text: str) -> None:
         """Add a notice, each text once."""
