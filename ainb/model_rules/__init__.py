@@ -15,12 +15,7 @@ if TYPE_CHECKING:
         family_of,
         thinking_tokens,
     )
-    from ainb.model_rules.prompt_caches import (
-        REQUESTS_PER_KEY,
-        PromptCache,
-        SharedPrefix,
-        prompt_cache_of,
-    )
+    from ainb.model_rules.prompt_caches import REQUESTS_PER_KEY, PromptCache, SharedPrefix, prompt_cache_of
 else:
     __getattr__ = lazy_exports(
         __name__,
@@ -29,14 +24,6 @@ else:
     )
 
 __all__ = [
-    "LEVELS",
-    "REQUESTS_PER_KEY",
-    "THINKING_TOKENS",
-    "Family",
-    "PromptCache",
-    "SharedPrefix",
-    "asked_effort",
-    "family_of",
-    "prompt_cache_of",
-    "thinking_tokens",
-]
+    "LEVELS", "REQUESTS_PER_KEY", "THINKING_TOKENS", "Family", "PromptCache", "SharedPrefix", "asked_effort",
+    "family_of", "prompt_cache_of", "thinking_tokens",
+]  # fmt: skip

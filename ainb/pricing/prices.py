@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -51,10 +52,9 @@ class Prices:
     def __init__(
         self, table: Mapping[str, Mapping[str, Any]] | None = None, *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        self._table = PriceTable(table)
+        self._own_rates = functools.cache(PriceTable(table).find)
+        self._window = functools.cache(_find_window)
         self._clock = clock
-        self._own: dict[tuple[str, str], Rates | None] = {}
-        self._windows: dict[tuple[str, str], int | None] = {}
         self._published: dict[tuple[str, str, bool, str | None], _Price | None] = {}
 
     @property
@@ -109,10 +109,8 @@ class Prices:
             if free or _is_free(provider, model):
                 return ZERO, "free"
             if usage.input_tokens is None:
-                return (
-                    None,
-                    "unpriced",
-                )  # before the list is loaded: a user's function counts no tokens
+                # Before the list is loaded: a user's function counts no tokens.
+                return None, "unpriced"
             rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
             halved = batch and provider in HALF_PRICE and not has_batch_price(rates, at or self._now())
         if rates is None:
@@ -164,11 +162,7 @@ class Prices:
 
     def context_window(self, provider: str, model: str) -> int | None:
         """Context window of the model in tokens, or None when unknown."""
-        key = (provider, model)
-        try:
-            return self._windows[key]
-        except KeyError:
-            return self._windows.setdefault(key, _find_window(*real_name(provider, model)))
+        return self._window(provider, model)
 
     def per_million(self, provider: str, model: str) -> tuple[Decimal | None, Decimal | None]:
         """Current prices of a million input and output tokens of short requests in USD; None when unknown."""
@@ -186,13 +180,6 @@ class Prices:
             return ours.models(name)
         found = (item for item in load_package().providers if item.id == name)
         return sorted(model.id for item in found for model in item.models if not model.deprecated)
-
-    def _own_rates(self, provider: str, model: str) -> Rates | None:
-        key = (provider, model)
-        try:
-            return self._own[key]
-        except KeyError:
-            return self._own.setdefault(key, self._table.find(provider, model))
 
     def _published_rates(
         self, provider: str, model: str, *, batch: bool = False, service_tier: str | None = None
@@ -239,6 +226,7 @@ def _service_name(provider: str) -> str | None:
 
 
 def _find_window(provider: str, model: str) -> int | None:
+    provider, model = real_name(provider, model)
     ours = load_snapshot()
     if ours is not None:
         listed = ours.find(_service_name(provider), model, {})

@@ -204,14 +204,15 @@ def is_loaded() -> bool:
 
 def _read_price(price: list[Any]) -> Price:
     start, bands = price
-    read = tuple((most, _read_rates(values)) for most, values in bands)
+    read = tuple(
+        (most, make_rates({name: Decimal(value) for name, value in values.items()})) for most, values in bands
+    )
     return Price(None if start is None else date.fromisoformat(start), read)
 
 
-def _read_rates(values: Mapping[str, str]) -> Rates:
-    numbers = {name: Decimal(value) for name, value in values.items()}
-    numbers["request"] = numbers.get("request", ZERO) / REQUESTS_PER_RATE
-    return Rates(**numbers)
+def make_rates(values: Mapping[str, Any]) -> Rates:
+    """Rates from published numbers by the names of `RATE_NAMES`; requests are priced by the thousand."""
+    return Rates(**{**values, "request": (values.get("request") or ZERO) / REQUESTS_PER_RATE})
 
 
 def _matches(clause: _Clause, text: str) -> bool:

@@ -85,7 +85,7 @@ def names_missing(refused: Refusal, left_out: Iterable[str]) -> list[str]:
     """The omitted fields that a refusal requires."""
     if not _REQUIRED.search(refused.said):
         return []
-    return [name for name in left_out if refused.param == name or _stands_in(name, refused.said)]
+    return [name for name in left_out if refused.param == name or _place(name, refused.said) is not None]
 
 
 def _fields(body: Mapping[str, Any]) -> list[str]:
@@ -153,10 +153,6 @@ def _place(name: str, text: str) -> int | None:
     if found is None and short not in _PLAIN_WORDS:
         found = re.search(rf"(?<![\w.])(?:{escaped})(?![\w])", text)
     return None if found is None else found.start()
-
-
-def _stands_in(name: str, text: str) -> bool:
-    return _place(name, text) is not None
 
 
 def _lesson(name: str, refused: Refusal, head: str, body: Mapping[str, Any], kept: Iterable[str]) -> Lesson:

