@@ -102,7 +102,7 @@ class _Sizer:
         if kind == "array":
             return self.items(schema, name, depth)
         if kind == "string":
-            return self.text(schema, name)
+            return _FORMATS.get(str(schema.get("format"))) or self.text(schema, name)
         if kind in {"integer", "number"}:
             return self.number(schema, whole=kind == "integer")
         return {"boolean": False, "null": None}[kind] if kind in {"boolean", "null"} else self.unknown()
@@ -147,7 +147,7 @@ class _Sizer:
         raise NotImplementedError
 
     def text(self, schema: Mapping[str, Any], name: str) -> Any:
-        """A text."""
+        """A text in none of the known formats."""
         raise NotImplementedError
 
     def number(self, schema: Mapping[str, Any], *, whole: bool) -> Any:
@@ -175,8 +175,6 @@ class _Usual(_Sizer):
         return [self.value(schema.get("items"), name, depth + 1)] * min(count, MAX_ITEMS)
 
     def text(self, schema: Mapping[str, Any], name: str) -> Any:
-        if schema.get("format") in _FORMATS:
-            return _FORMATS[str(schema["format"])]
         words = next((count for pattern, count in _WORDS if pattern.search(name)), _OTHER_WORDS)
         text = (_WORD * words).strip()
         return text[: _whole(schema, "maxLength", len(text))]
@@ -214,8 +212,7 @@ class _Longest(_Sizer):
     def choice(self, values: list[Any]) -> Any:
         return max(values, key=_length)
 
-    def branch(self, values: list[Any]) -> Any:
-        return max(values, key=_length)
+    branch = choice
 
     def items(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
         inner, first = schema.get("items"), schema.get("prefixItems")
@@ -233,8 +230,6 @@ class _Longest(_Sizer):
         return [item] * most
 
     def text(self, schema: Mapping[str, Any], name: str) -> Any:
-        if schema.get("format") in _FORMATS:
-            return _FORMATS[str(schema["format"])]
         most = _whole(schema, "maxLength", MAX_CHARS + 1)
         if most > MAX_CHARS:
             raise _UnboundedError

@@ -196,26 +196,18 @@ def watch(name: str) -> None:
     _variables[name] = _table_name(name)
 
 
-def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Values that must be redacted: those of key variables and, for this process, those from `remember`.
-
-    Args:
-        environ: Environment variables; None means the process's environment.
+def secret_values() -> dict[str, str]:
+    """Values that must be redacted: those of key variables and those from `remember`.
 
     Returns:
         Value to variable name, without values shorter than MIN_KEY_CHARACTERS and placeholders of keys.
     """
-    if environ is None:
-        variables: Mapping[str, str] = os.environ
-        values = dict(_remembered)
-        names = [name for name, key in list(_variables.items()) if key in _table]
-    else:
-        variables, values, names = environ, {}, list(_variables)
-    for name in names:
-        value = variables.get(name)
-        key = "" if value is None else value.strip().strip("\"'").strip()
-        if is_secret(key):
-            values[key] = name
+    values = dict(_remembered)
+    for name, key in list(_variables.items()):
+        if key in _table:
+            value = os.environ.get(name, "").strip().strip("\"'").strip()
+            if is_secret(value):
+                values[value] = name
     return values
 
 

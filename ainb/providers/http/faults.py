@@ -174,8 +174,7 @@ def _without_picture(model: str) -> str:
 def _smaller(requested: int, limit: int) -> str:
     return (
         f"one request of {requested} tokens is larger than the limit of {limit} per minute and no wait "
-        "helps; "
-        "shorten the prompt, or lower max_tokens"
+        "helps; shorten the prompt, or lower max_tokens"
     )
 
 

@@ -24,12 +24,9 @@ _EPOCH_MILLISECONDS = 1e12
 
 def rate_limit_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The headers about limits and waits (``…ratelimit…``, Retry-After, x-should-retry), in lower case."""
-    kept = {}
-    for name, value in headers:
-        lower = name.lower()
-        if "ratelimit" in lower or lower in _KEPT:
-            kept[lower] = value
-    return kept
+    return {
+        lower: value for name, value in headers if "ratelimit" in (lower := name.lower()) or lower in _KEPT
+    }
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:

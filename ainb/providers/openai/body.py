@@ -21,6 +21,7 @@ from ainb.providers.remote.body import (
     schema_field,
     schema_lesson,
     schema_prompt,
+    set_inside,
     with_clean_tools,
 )
 from ainb.providers.remote.cache_layout import cut, layout_for, mark_last, prefix_digest, shared_length
@@ -128,21 +129,15 @@ def _apply_rules(wire: Wire, request: Request, family: Family, service: str) -> 
     if needed and wire.body.get("tools") and family.effective(effort) != needed:
         wire.note(f"{request.model} takes tools only with effort {needed}; {needed} was sent")
         effort = needed
-    if effort is not None:
-        _put_effort(wire.body, service, effort)
+    if effort is not None and service == "openrouter":  # which has one object for all thinking options
+        set_inside(wire.body, "reasoning", effort=effort)
+    elif effort is not None:
+        wire.body["reasoning_effort"] = effort
     drop_sampling(wire, family, request.model, effort)
     for name, other in family.renamed:
         if name in wire.body:
             value = wire.body.pop(name)
             wire.body.setdefault(other, value)
-
-
-def _put_effort(body: Json, service: str, effort: str) -> None:
-    if service == "openrouter":  # which has one object for all thinking options
-        given = body.get("reasoning")
-        body["reasoning"] = {**(given if isinstance(given, Mapping) else {}), "effort": effort}
-    else:
-        body["reasoning_effort"] = effort
 
 
 def _ask_for(wire: Wire, schema: ReplySchema, form: str) -> None:

@@ -69,8 +69,7 @@ def fault_of(error: Exception, origin: Origin, model: str, *, shown: bool, unix_
         return setup_fault(error, origin)
     return PermanentProviderError(
         f"{origin.service} failed with {type(error).__name__}: {_said(error, origin)}; this is a fault of "
-        "pydantic-ai or of the "
-        "client behind it; update them",
+        "pydantic-ai or of the client behind it; update them",
         billed=True,
     )
 

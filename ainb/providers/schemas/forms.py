@@ -25,6 +25,7 @@ from ainb.providers.schemas.wire import (
     definition_name,
     definition_of,
     is_object,
+    with_all_of_one,
     wrap,
 )
 
@@ -142,10 +143,7 @@ class _Writer:
         """The schema with ``oneOf`` as ``anyOf``, and with an ``allOf`` of one item merged."""
         if "oneOf" in schema and "anyOf" not in schema:
             schema = {**schema, "anyOf": schema["oneOf"]}
-        items = schema.get("allOf")
-        if isinstance(items, list) and len(items) == 1 and isinstance(items[0], Mapping):
-            schema = {**items[0], **{name: item for name, item in schema.items() if name != "allOf"}}
-        return schema
+        return with_all_of_one(schema)
 
     def _kept(self, schema: Mapping[str, Any]) -> Json:
         written = {

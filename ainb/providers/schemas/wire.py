@@ -66,6 +66,14 @@ def wrap(schema: Mapping[str, Any]) -> Json:
     }
 
 
+def with_all_of_one(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema with an ``allOf`` of one item merged; any other schema is returned itself."""
+    items = schema.get("allOf")
+    if isinstance(items, list) and len(items) == 1 and isinstance(items[0], Mapping):
+        return {**items[0], **{name: item for name, item in schema.items() if name != "allOf"}}
+    return schema
+
+
 def is_object(schema: Mapping[str, Any]) -> bool:
     """Whether replies of a schema are objects, so that it can be the root on the wire."""
     if "$ref" in schema:
