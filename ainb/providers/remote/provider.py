@@ -35,7 +35,7 @@ from ainb.providers.lessons.reading import (
     read_lessons,
     refuses_cache_layout,
 )
-from ainb.providers.remote.body import Json, Wire, add_limit_notice, add_notices, extra_headers
+from ainb.providers.remote.body import Wire, add_limit_notice, add_notices, extra_headers
 from ainb.providers.remote.service import HttpService
 from ainb.providers.services import Service
 
@@ -128,13 +128,7 @@ class RemoteProvider(HttpService):
             read=self._read_stored,
         )
 
-    def _batches(
-        self,
-        http: BatchHttp,
-        *,
-        body: Callable[[Request], Json],
-        read: Callable[[Call, StoredResponse], Reply],
-    ) -> BatchService:
+    def _batches(self, http: BatchHttp, **how: Any) -> BatchService:
         """The batch API of the protocol; arguments as of `HttpBatches`."""
         raise NotImplementedError
 
