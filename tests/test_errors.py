@@ -1,5 +1,4 @@
-"""The error tree: one line in a notebook, everything on request, and whole after a trip to another
-process."""
+"""Tests of the error classes: one line in a notebook, the traceback on request, pickling."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session lets people ask and change between calls: schemas, budget, cache, previews."""
+"""Tests of Session between calls: schemas, budget, cache, previews."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mood:
 
 @pytest.fixture
 def priced(monkeypatch, tmp_path):
-    """A session whose model costs a thousandth of a dollar a token."""
+    """A session whose model costs $0.001 per token."""
     monkeypatch.setenv("OPENAI_API_KEY", "not a real key")
     with (
         FaultServer() as server,

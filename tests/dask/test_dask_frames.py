@@ -1,5 +1,4 @@
-"""A Dask collection through the pipeline, in this process: columns before computing, rows as pandas would
-have them."""
+"""Tests of Dask collections in this process: columns before computing, results as with pandas."""
 
 from __future__ import annotations
 

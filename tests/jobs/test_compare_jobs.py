@@ -1,5 +1,4 @@
-"""`session.compare(..., batch_api=True)`: one provider job a variant, all submitted before one is waited
-for."""
+"""Tests of `session.compare(..., batch_api=True)`: one job per variant, all submitted before waiting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``%%ai --each``: rows of the notebook's tables through the pipeline."""
+"""Tests of ``%%ai --each``: rows of the notebook's tables through the pipeline."""
 
 from __future__ import annotations
 

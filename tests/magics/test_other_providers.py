@@ -1,4 +1,4 @@
-"""Services of other packages, and those behind pydantic-ai, in ``%ai list`` and behind Tab."""
+"""Tests of services of other packages and of pydantic-ai in ``%ai list`` and in completion."""
 
 from __future__ import annotations
 

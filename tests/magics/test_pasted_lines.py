@@ -1,5 +1,4 @@
-"""Lines that people paste from elsewhere, expressions behind ``--each``, and what the notebook says about
-fields."""
+"""Tests of pasted lines, expressions after ``--each``, and notices about template fields."""
 
 from __future__ import annotations
 
@@ -235,7 +234,7 @@ def test_the_logger_is_silent_where_outputs_are_compared(tmp_path, monkeypatch, 
         session.core.log.flush()
         own = session.usage()["session_id"].iloc[-1]
 
-    # The log of an earlier test may still write out calls of its own.
+    # The log of an earlier test may still be writing.
     assert [record.getMessage() for record in caplog.records if own in record.getMessage()] == []
 
 

@@ -1,4 +1,4 @@
-"""Costs equal to what a person computes by hand from the published lists."""
+"""Tests of costs: manual calculations from published lists, genai-prices, free and unknown models."""
 
 from __future__ import annotations
 

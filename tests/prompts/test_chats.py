@@ -1,4 +1,4 @@
-"""Chats: turns by cell, windows by tokens, forks and cuts."""
+"""Tests of chats: turns by cell, token windows, forks and cuts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures as input: what is taken, what is refused, and that the same one is the same."""
+"""Tests of pictures as input: accepted types, refused ones, and stable bytes."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests of tables in prompts: schema and CSV of frames and series."""
+
 from __future__ import annotations
 
 import numpy as np

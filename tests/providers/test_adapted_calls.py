@@ -1,5 +1,4 @@
-"""Own headers and bodies, base URLs as people paste them, keys in quotes, reasoning, and replies cut
-before any text."""
+"""Tests of custom headers and bodies, pasted base URLs, quoted keys, reasoning, and replies without text."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Only a whole answer counts: errors inside a 200, cut streams, odd bytes, refusals and filters, in both
-protocols."""
+"""Tests of incomplete answers in both protocols: errors with status 200, cut streams, refusals, filters."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ def chunk(text=None, finish=None, **more):
 
 
 def begun(service, text=TEXT):
-    """Events of a stream that has begun to answer and has not ended."""
+    """Events of a stream that has begun and not ended."""
     if service == "openai":
         return [chunk(text)]
     return [

@@ -1,3 +1,5 @@
+"""Tests of the patterns of secrets, and of the values of key variables."""
+
 from __future__ import annotations
 
 import itertools
@@ -204,7 +206,7 @@ def adversarial():
 
 
 def test_hostile_text_is_searched_to_its_end():
-    # A pattern that took quadratic time would be at this for hours: 20 kB each, thousands of them.
+    # Thousands of texts of 20 kB, for which a pattern of quadratic time would take hours.
     for rule, unit in adversarial():
         text = unit * (20_000 // len(unit))
         assert sum(match.end() - match.start() for match in rule.pattern.finditer(text)) <= len(text)

@@ -1,3 +1,5 @@
+"""Tests of usage rows: columns, status, cost, redaction."""
+
 from __future__ import annotations
 
 import asyncio

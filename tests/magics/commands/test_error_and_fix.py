@@ -1,4 +1,4 @@
-"""%ai error and %ai fix: what is sent of a failure, and what is not."""
+"""Tests of %ai error and %ai fix: which parts of a failure are sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ainb.testing import script
 
 @pytest.fixture
 def asked(terminal, monkeypatch):
-    """Runs cells, then a line, and returns what the model was asked."""
+    """Runs cells, then a line, and returns the prompt."""
 
     def run(*cells, line="%ai error scripted:echo"):
         for cell in cells:

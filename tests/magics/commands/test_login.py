@@ -1,4 +1,4 @@
-"""%ai login and logout: the key goes from a box to the keyring and stands nowhere else."""
+"""Tests of %ai login and logout: the typed key is stored in the keyring and nowhere else."""
 
 from __future__ import annotations
 

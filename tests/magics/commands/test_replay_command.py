@@ -1,4 +1,4 @@
-"""``%ai replay``: modes, names, status and pruning, in a terminal shell in process."""
+"""Tests of ``%ai replay``: modes, names, status and pruning."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def server(monkeypatch):
 
 
 def restart():
-    """As after a restart of the kernel, as far as cassettes go."""
+    """Forget cassettes and the session, as after a restart of the kernel."""
     sessions.use(None)
     _shared.clear()
 
@@ -36,7 +36,7 @@ def ask(terminal, prompt, options=""):
 
 
 def html_of(terminal, reply):
-    """As a notebook shows it."""
+    """The HTML that a notebook shows."""
     terminal.shell.kernel = object()
     try:
         return terminal.shell.display_formatter.format(reply)[0]["text/html"]
@@ -179,7 +179,7 @@ def test_what_is_recorded_reads_as_its_replay_in_static_display(terminal, server
 
     assert (recorded, replayed) == (False, True)
     assert first == second
-    assert first != live  # which tells the seconds and the cost
+    assert first != live  # the live footer has seconds and cost
 
 
 def test_status_of_a_notebook_that_was_not_saved_says_so(terminal, server, monkeypatch):

@@ -1,3 +1,5 @@
+"""Tests of Tab completion in lines of the magics."""
+
 from __future__ import annotations
 
 import pytest

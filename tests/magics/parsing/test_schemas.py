@@ -1,4 +1,4 @@
-"""--schema NAME in cells."""
+"""Tests of --schema NAME in cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cache by itself: a decorator on async and plain functions, `get` and `set`."""
+"""Tests of the standalone cache: decorator for async and plain functions, `get` and `set`."""
 
 from __future__ import annotations
 

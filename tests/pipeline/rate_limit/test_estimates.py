@@ -1,4 +1,4 @@
-"""Tokens estimated from length: no text is counted on the loop, and replies put the estimate right."""
+"""Tests of token estimates from text length: no tokenising on the event loop, correction by replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limiter alone: decorator, scope, question."""
+"""Tests of the standalone rate limiter: decorator, context manager, try_acquire."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Record and replay through a whole session: against a real server on loopback, and with none at all."""
+"""Tests of record and replay through a session, with and without a server on loopback."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEY = "sk-proj-Ab3dE5gH7jK9mN1pQ3rS5tU7vW9xY1z"
 
 @pytest.fixture(autouse=True)
 def a_notebook(tmp_path, monkeypatch):
-    """A folder with a notebook in it, and a fresh kernel's memory of cassettes."""
+    """A folder with a notebook, and no cassette in memory, as in a new kernel."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nb.ipynb").write_text("{}")
     monkeypatch.setenv("AINB_NOTEBOOK", str(tmp_path / "nb.ipynb"))
@@ -64,7 +64,7 @@ def make_session(mode, model=MODEL, *, events=None, **options):
 
 
 def ask(mode, *prompts, plan=None, asked=None, **options):
-    """Replies of a session of its own, as in a fresh kernel; live ones come from a server."""
+    """Ask in a new session, as in a new kernel; returns replies and hits of the server."""
     _shared.clear()
     with FaultServer(plan) as server, make_session(mode, **options) as session:
         base = {} if mode == "replay" else {"api_base": server.base_url}

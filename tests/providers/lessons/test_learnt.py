@@ -1,5 +1,4 @@
-"""What models refused is remembered for a month, in the process and in the home, and read back with
-suspicion."""
+"""Tests of learnt refusals: stored for 30 days in the process and the home, and validated when read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a refusal teaches about a model, from the exact words of services; and what it must never teach."""
+"""Tests of lessons: what ainb learns from exact refusals of services, and what it must not learn."""
 
 from __future__ import annotations
 

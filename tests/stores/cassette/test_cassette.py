@@ -1,4 +1,4 @@
-"""The cassette's file: its lines, strict reading, several writers at once, and merges in git."""
+"""Tests of the cassette file: lines, strict reading, concurrent writers, and merges in git."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_numbers_of_different_kinds_are_different_requests(one, two):
 
 
 def forged(**changes):
-    """A line with a right checksum that ainb would not write."""
+    """A line with a valid checksum that ainb would not write."""
     fields = {**record().fields, **changes}
     head = orjson.dumps(
         {**{name: value for name, value in fields.items() if value is not ...}, "version": VERSION}

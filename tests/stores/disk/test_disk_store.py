@@ -1,4 +1,4 @@
-"""The store on disk: private, shared, patient with faults, and deaf to whatever a tampered row says."""
+"""Tests of the disk store: private modes, sharing, storage faults, tampered rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ainb.testing import FakeClock
 
 
 class Shelf:
-    """A disk store with a clock and a list of notices, driven from plain code."""
+    """A disk store with a fake clock and a list of notices, used from synchronous code."""
 
     def __init__(self, folder, **options):
         self.folder = Path(folder)
@@ -63,7 +63,7 @@ def shelf(tmp_path):
 
 
 def reopened(shelf):
-    """The same folder as another kernel sees it."""
+    """The same folder, opened by another kernel."""
     shelf.close()
     return Shelf(shelf.folder)
 
@@ -170,7 +170,7 @@ def test_a_line_that_is_too_long_goes_to_memory(shelf, monkeypatch):
 
 
 class Bomb:
-    """Unpickled, it makes a file."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -229,7 +229,7 @@ def test_a_tampered_row_runs_nothing_reads_nothing_deletes_nothing(tmp_path, cas
 
 
 def test_the_stock_disk_would_have_run_it(tmp_path):
-    """Proof that the payload of the tests above is live."""
+    """Control: the payload of the tests above runs in an unmodified `diskcache.Disk`."""
     marker = tmp_path / "marker"
     with diskcache.Cache(str(tmp_path / "stock")) as cache:
         cache["k"] = "text"

@@ -1,3 +1,5 @@
+"""Tests of the frames behind panels: spending, failures, models, batches."""
+
 from __future__ import annotations
 
 from decimal import Decimal
@@ -17,7 +19,7 @@ DAY = 86_400
 
 @pytest.fixture
 def log(make_log):
-    """Two days: three calls of yesterday; a hit, a free and an unpriced call and four failures of today."""
+    """Three calls of yesterday; a hit, a free call, an unpriced call and four failures of today."""
     log = make_log(clock=FakeClock(START + DAY + 100))
     tell = log.listener
     for number in range(3):

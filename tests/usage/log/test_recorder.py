@@ -1,3 +1,5 @@
+"""Tests of recorded calls: calls made elsewhere, monitored functions, JSON log lines."""
+
 from __future__ import annotations
 
 import asyncio
@@ -95,7 +97,7 @@ FUNCTION_SECONDS = 0.01
 
 
 def slow_estimators(clock, loaded):
-    """Estimators that load something once for a model, at their first use at the latest."""
+    """Estimators that are slow at the first use for a model."""
 
     def load(model):
         if model not in loaded:
