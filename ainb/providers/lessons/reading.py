@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ainb.providers.http import Refusal
 from ainb.providers.lessons.lesson import PROTECTED, Lesson, holding_mapping
+
+if TYPE_CHECKING:
+    from ainb.providers.http import Refusal
 
 REFUSING_STATUSES = frozenset({400, 422})
 MAX_VALUES: Final = 20

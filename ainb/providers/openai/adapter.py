@@ -10,8 +10,8 @@ from ainb.messages import Request
 from ainb.providers.batch_service import BatchService
 from ainb.providers.http import BatchHttp, Target, make_target, without_path
 from ainb.providers.lessons.lesson import Lesson
-from ainb.providers.openai.body import build, read_schema_lesson
 from ainb.providers.openai.reply import Answer
+from ainb.providers.openai.request import build, read_schema_lesson
 from ainb.providers.remote.body import Wire
 from ainb.providers.remote.cache_layout import CacheKeys
 from ainb.providers.remote.provider import RemoteProvider

@@ -190,7 +190,7 @@ def test_a_schema_eleven_levels_deep_is_not_rewritten():
 @pytest.mark.parametrize("inner", [True, False, {"type": "object"}])
 @pytest.mark.parametrize("place", ["root", "property", "item"])
 def test_true_and_false_are_schemas_in_every_branch(keyword, inner, place):
-    """Services without structured output are asked for the schema as it is, whatever stands in it."""
+    """Without structured output the schema is sent as it is, boolean subschemas included."""
     branch = {keyword: [inner]}
     properties = {"root": {}, "property": {"a": branch}, "item": {"a": {"items": branch}}}[place]
     schema = {"type": "object", "properties": properties, **(branch if place == "root" else {})}
