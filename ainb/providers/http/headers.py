@@ -129,7 +129,4 @@ def _seconds_until(moment: datetime | None, unix_now: float) -> float | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    try:
-        return max(0.0, moment.timestamp() - unix_now)
-    except (ValueError, OverflowError):
-        return None
+    return max(0.0, moment.timestamp() - unix_now)
