@@ -163,7 +163,7 @@ def test_a_secret_in_any_text_and_any_place_leaves_in_nothing(place, name, befor
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_secret_in_a_providers_refusal_is_shown_to_nobody(place, name):
+def test_a_secret_in_a_providers_refusal_is_never_shown(place, name):
     place[1].plan = [
         Fault(status=400, code=in_place(name)[:70], message=f"rejected: {in_place(name)} ({KEY})")
     ]

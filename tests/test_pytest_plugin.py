@@ -39,7 +39,7 @@ def pytest_run(*arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_strict_runs_replay_with_static_display_and_each_kernel_knows_its_notebook(tmp_path):
+def test_strict_runs_replay_with_static_display_and_the_notebooks_name(tmp_path):
     for name in ("one", "two"):
         notebook(
             tmp_path / f"{name}.ipynb",
@@ -63,7 +63,7 @@ def test_options_of_the_user_are_kept(tmp_path, monkeypatch):
     assert code == 0, said
 
 
-def test_a_lax_run_is_told_its_name_alone(tmp_path):
+def test_a_lax_run_gets_the_notebooks_name_only(tmp_path):
     notebook(tmp_path / "one.ipynb", (f"# NBVAL_CHECK_OUTPUT\n{SHOW}", "None None one.ipynb"))
 
     code, said = pytest_run("--nbval-lax", "--nbval-current-env")

@@ -38,7 +38,7 @@ def test_the_result_of_a_row_is_that_of_its_tests(tmp_path, cases, holds, words)
     assert read_report(report) == (words, holds)
 
 
-def test_the_tests_are_run_and_what_breaks_is_told(tmp_path, capsys, monkeypatch):
+def test_the_tests_are_run_and_failures_are_reported(tmp_path, capsys, monkeypatch):
     path = tmp_path / "test_made_up.py"
     path.write_text("def test_good(): pass\ndef test_bad(): assert False\n")
     row = Promise("made up", "0", (str(path),))

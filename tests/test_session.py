@@ -82,7 +82,7 @@ def test_an_empty_prompt_is_refused_before_anything_is_sent(prompt):
         ("scripted:nowhere", "there is no script 'nowhere'"),
     ],
 )
-def test_a_model_that_does_not_exist_is_told_with_what_does(model, said):
+def test_an_error_for_an_unknown_model_names_those_that_exist(model, said):
     with pytest.raises(ConfigError, match=said):
         Session(model).ask("x")
 

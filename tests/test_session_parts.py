@@ -222,7 +222,7 @@ def test_a_preview_of_rows_is_of_the_first_that_can_be_filled():
         ([None], "no row can be filled"),
     ],
 )
-def test_rows_that_cannot_be_looked_at_are_told(rows, said):
+def test_rows_that_cannot_be_previewed_are_refused(rows, said):
     with pytest.raises(ConfigError, match=said):
         Session("scripted:echo").preview_map(rows, "say {value}")
 

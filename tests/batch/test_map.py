@@ -108,7 +108,7 @@ def test_every_kind_of_source_fills_the_template_by_one_pass(session, data, temp
         ("{{review}}", "uses no column"),
     ],
 )
-def test_a_template_that_cannot_be_filled_is_told_before_anything_is_sent(session, template, said):
+def test_a_template_that_cannot_be_filled_is_refused_before_anything_is_sent(session, template, said):
     frame = pd.DataFrame({"review": ["x"], "n": [1]})
 
     with pytest.raises(ConfigError, match=said):
@@ -130,7 +130,7 @@ def test_a_template_that_cannot_be_filled_is_told_before_anything_is_sent(sessio
         ({"model": "nope:x"}, "names no provider"),
     ],
 )
-def test_options_that_make_no_sense_are_told_before_anything_is_sent(session, options, said):
+def test_invalid_options_are_refused_before_anything_is_sent(session, options, said):
     with pytest.raises(ConfigError, match=said):
         session.map(pd.DataFrame({"a": ["x"]}), "{a}", **options)
 
@@ -383,7 +383,7 @@ def test_a_file_streams_in_and_out_in_order(session, tmp_path, ending):
     assert list(back["reply"]) == [f"say w{number}" for number in range(300)]
 
 
-def test_a_missing_file_and_a_broken_line_are_told(session, tmp_path):
+def test_a_missing_file_and_an_invalid_line_are_errors(session, tmp_path):
     with pytest.raises(ConfigError, match="there is no file"):
         session.map(tmp_path / "nope.csv", "{a}")
     (tmp_path / "broken.jsonl").write_text('{"a": 1}\n{"a": \n')

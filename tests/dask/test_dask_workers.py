@@ -134,7 +134,7 @@ def test_of_ten_thousand_rows_each_comes_back_once_though_a_worker_is_killed(clu
     check_killed(result, paid, 10_000)
 
 
-def test_work_that_nobody_waits_for_any_more_stops(cluster, make_session):
+def test_work_stops_when_its_result_is_dropped(cluster, make_session):
     with FaultServer(delay_seconds=0.2) as server:
         session = make_session(api_base=server.base_url, rate_limit=RateLimit(concurrency=2))
         future = cluster.compute(session.map(table(400, 2), "{row}"))

@@ -159,7 +159,7 @@ def test_cancelled_jobs_keep_what_they_answered(make_session, texts, anthropic):
 
 
 @BOTH
-def test_a_job_that_nobody_drives_is_cancelled_too(make_session, texts, anthropic):
+def test_a_job_without_a_running_call_is_cancelled_too(make_session, texts, anthropic):
     with BatchServer([STUCK]) as server:
         session = make_session(server, anthropic=anthropic)
         with pytest.raises(ainb.BatchPendingError):
@@ -209,7 +209,7 @@ def test_what_a_job_holds_stays_reserved_over_restarts_until_it_is_merged(make_s
 
 
 @BOTH
-def test_an_outage_while_waiting_is_survived_and_told_once(make_session, texts, events, anthropic):
+def test_an_outage_while_waiting_gives_one_notice(make_session, texts, events, anthropic):
     with BatchServer([STUCK]) as server:
         session = make_session(server, anthropic=anthropic)
         job = session.submit_map(texts, PROMPT, batch_api=True)

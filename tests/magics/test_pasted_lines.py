@@ -238,7 +238,7 @@ def test_the_logger_is_silent_where_outputs_are_compared(tmp_path, monkeypatch, 
     assert [record.getMessage() for record in caplog.records if own in record.getMessage()] == []
 
 
-def test_a_reply_has_markdown_for_those_who_call_it_and_ipython_does_not(run, terminal):
+def test_a_reply_has_a_markdown_method_that_ipython_does_not_use(run, terminal):
     reply = run("%%ai\n<script>1</script>").result
 
     assert reply._repr_markdown_() == "<script>1</script>"

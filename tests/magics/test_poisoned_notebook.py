@@ -137,7 +137,7 @@ def test_html_of_a_model_is_sandboxed(saved):
             assert "srcdoc" not in page or 'sandbox=""' in page
 
 
-def test_a_login_where_nobody_can_type_is_one_line(saved):
+def test_a_login_without_input_is_one_line(saved):
     (error,) = next(cell for cell in saved.cells if cell.source == "%ai login openai").outputs
 
     assert error.ename == "ConfigError"

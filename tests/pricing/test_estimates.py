@@ -59,7 +59,7 @@ def test_an_estimate_spans_from_one_token_to_the_limit():
     assert found.cost_high == price("gpt-4o", input_tokens=found.input_tokens, output_tokens=1_000)
 
 
-def test_an_estimate_knows_what_replies_usually_take():
+def test_an_estimate_includes_the_usual_length_of_replies():
     assert estimate("hi", model="gpt-4o", likely_output_tokens=40).output_tokens_likely == 40
     assert estimate("hi", model="gpt-4o", max_tokens=10).output_tokens_likely == 10
     assert estimate("hi", model="gpt-4o").output_tokens_high == 4_096

@@ -317,7 +317,7 @@ def test_a_filtered_reply_is_one_request(body, schema, tmp_path):
     ends_at_once(Fault(body=body), ContentFilteredError, tmp_path, schema=schema)
 
 
-def test_the_category_of_a_filter_is_told(tmp_path):
+def test_an_error_names_the_category_of_a_filter(tmp_path):
     error = ends_at_once(Fault(body=FILTERED["azure"]), ContentFilteredError, tmp_path)
 
     assert error.category == "violence"

@@ -104,7 +104,7 @@ def test_values_of_key_variables_are_found_wherever_they_stand(monkeypatch):
     assert redact(value) == value
 
 
-def test_a_key_variable_that_the_person_named_is_watched_too(monkeypatch):
+def test_a_key_variable_named_by_the_user_is_redacted_too(monkeypatch):
     value = "".join(RNG.choices(ALNUM, k=40))
     monkeypatch.setattr(redaction, "_variables", dict(redaction._variables))
     monkeypatch.setenv("MY_GATEWAY", value)

@@ -187,7 +187,7 @@ def test_what_a_dead_process_had_spent_counts_exactly(path, open_book, spent, fl
 
 @pytest.mark.parametrize("flushed", [False, True], ids=["costs not booked", "costs booked"])
 @pytest.mark.parametrize("dead", [1, 3])
-def test_a_balance_counts_what_others_had_spent_who_ended_after_the_book_was_opened(
+def test_a_balance_counts_costs_of_processes_that_ended_after_the_book_was_opened(
     path, open_book, flushed, dead
 ):
     book = open_book()

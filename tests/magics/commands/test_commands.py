@@ -189,7 +189,7 @@ def test_pull_downloads_and_says_what_to_type_next(terminal, pulls):
     assert "local:smollm2" in terminal.run("%ai list local").out
 
 
-def test_pull_shows_its_progress_to_who_watches(terminal, pulls, monkeypatch):
+def test_pull_shows_its_progress_in_a_watched_kernel(terminal, pulls, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
 
     assert "smollm2: 0 MB of 100 MB" in terminal.run("%ai pull smollm2").err

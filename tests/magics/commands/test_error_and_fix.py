@@ -63,13 +63,13 @@ def test_braces_of_the_code_are_code(asked):
     assert "Ann" not in prompt.replace("name = 'Ann'", "")
 
 
-def test_causes_are_told(asked):
+def test_causes_of_an_error_are_sent(asked):
     prompt = asked("try:\n    {}['a']\nexcept KeyError as e:\n    raise ValueError('no a') from e")
 
     assert "ValueError: no a\nwhich came from: KeyError: 'a'" in prompt
 
 
-def test_an_error_of_syntax_is_told_with_its_cell(asked):
+def test_a_syntax_error_is_sent_with_its_cell(asked):
     prompt = asked("for x in")
 
     assert "```python\nfor x in\n```" in prompt

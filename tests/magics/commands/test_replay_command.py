@@ -141,7 +141,7 @@ def test_prune_drops_what_a_run_did_not_use_and_nothing_where_none_was(terminal,
         ("a b c", "3 words given"),
     ],
 )
-def test_a_line_that_makes_no_sense_is_told_the_way_out(terminal, line, said):
+def test_an_invalid_line_gets_an_error_with_a_fix(terminal, line, said):
     assert said in str(terminal.run(f"%ai replay {line}").error)
 
 

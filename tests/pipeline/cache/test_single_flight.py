@@ -188,7 +188,7 @@ def test_an_error_that_cannot_be_copied_reaches_every_waiter():
     assert [type(error) for error in run_virtual(main())] == [AwkwardError] * 2
 
 
-def test_work_that_is_cancelled_from_outside_cancels_those_who_wait():
+def test_work_that_is_cancelled_from_outside_cancels_its_waiters():
     async def main():
         calls = SingleFlight(lambda value: value)
         waiters = [asyncio.ensure_future(serve(calls, "k", lambda: asyncio.sleep(100))) for _ in range(2)]

@@ -116,7 +116,7 @@ class TestWhatCounts:
         assert not is_failure(error)
 
     @pytest.mark.parametrize("error", [ConnectionError(), TimeoutError(), ValueError("x"), KeyError("x")])
-    def test_an_exception_of_a_persons_own_function_is_a_failure(self, error):
+    def test_an_exception_of_a_user_function_is_a_failure(self, error):
         assert is_failure(error)
 
     @pytest.mark.parametrize(("status", "failed"), [(400, False), (429, False), (408, True), (502, True)])

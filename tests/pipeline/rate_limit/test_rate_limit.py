@@ -226,7 +226,7 @@ def test_on_full_raise_says_when_to_come_back():
     on_virtual_time(scenario)
 
 
-def test_a_429_drains_pauses_everybody_and_slows_down():
+def test_a_429_drains_the_bucket_pauses_all_calls_and_slows_down():
     async def scenario(clock):
         stage = make_stage(TEN_A_SECOND, clock)
         refusal = TransientProviderError("slow", status_code=429, retry_after=7.0)

@@ -72,7 +72,7 @@ def ask(mode, *prompts, plan=None, asked=None, **options):
         return replies, server.hits
 
 
-def test_a_recorded_answer_comes_again_without_a_server(cassette):
+def test_a_recorded_answer_is_replayed_without_a_server(cassette):
     (live,), hits = ask("record", "What is the capital of France?")
     written = cassette.read_bytes()
 
@@ -173,7 +173,7 @@ def test_retries_are_folded_into_one_record(cassette):
 @pytest.mark.parametrize(
     ("step", "kind"), [(401, PermanentProviderError), (503, TransientProviderError), (Fault(status=404, code="model_not_found"), PermanentProviderError)]  # noqa: E501
 )  # fmt: skip
-def test_a_recorded_error_comes_again(step, kind):
+def test_a_recorded_error_is_replayed(step, kind):
     def fail(mode):
         with pytest.raises(kind) as caught:
             ask(mode, "hi", plan=[step], retry=None)
@@ -530,7 +530,7 @@ def test_a_cassette_that_cannot_be_written_fails_no_call(cassette, monkeypatch):
     assert notices == ["an answer cannot be recorded in nb.ainb.jsonl (no room)"]
 
 
-def test_what_cannot_stand_in_a_cassette_goes_out_live_and_is_refused_in_replay():
+def test_unrecordable_calls_are_sent_live_and_refused_in_replay():
     events = []
     with make_session("record", events=events) as session:
 

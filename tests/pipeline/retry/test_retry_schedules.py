@@ -314,7 +314,7 @@ class TestOutage:
         assert asked <= 1.6 * 300
 
     @pytest.mark.parametrize("luck", range(8))
-    def test_with_the_circuit_they_lose_nothing_for_callers_who_wait_while_it_is_open(self, luck):
+    def test_with_the_circuit_no_reply_is_lost_for_callers_that_wait_while_it_is_open(self, luck):
         """In about one run in five, five of the first ten calls fail by chance, so that the circuit opens."""
 
         async def main():
@@ -348,7 +348,7 @@ class TestOutage:
 
         assert all(isinstance(end, Reply) for end in run_virtual(main()))
 
-    def test_the_person_sees_that_the_circuit_opened_and_what_failed_before(self):
+    def test_the_error_says_that_the_circuit_opened_and_what_failed_before(self):
         async def main():
             provider = Scripted([fault(503)])
             ends = await workers(full_core(REAL, virtual_clock(), provider), 20, 8)

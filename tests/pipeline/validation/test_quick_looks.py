@@ -159,7 +159,7 @@ def test_a_rule_without_a_quick_look_sees_every_call():
     assert [finding.rule for finding in validator.review(call).findings] == ["x"]
 
 
-def test_a_quick_look_that_fails_lets_nothing_through():
+def test_an_error_in_a_pre_check_refuses_the_call():
     def broken(_text):
         raise KeyError
 

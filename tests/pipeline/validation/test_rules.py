@@ -96,7 +96,7 @@ def test_beyond_the_bound_the_rest_of_a_text_is_one_place():
 # Characters
 
 
-def test_each_kind_of_odd_character_is_told_by_its_name():
+def test_each_kind_of_odd_character_has_a_name():
     text = "a\x00\x07b\x1b[1;31mc\x1bd\u202a\u2066e\ud800\udfff\x85\u200e"
 
     assert [(text[start:end], kind) for start, end, kind in find_odd(text)] == [

@@ -60,7 +60,7 @@ def test_the_value_of_a_key_variable_is_redacted_under_its_name(monkeypatch):
     assert reply.text == "is [redacted OPENAI_API_KEY] a good key?"
 
 
-def test_a_variable_that_the_person_named_counts_from_the_first_use(monkeypatch):
+def test_a_key_variable_named_by_the_user_is_redacted_from_the_first_use(monkeypatch):
     monkeypatch.setenv("COMPANY_GATEWAY", "not-of-any-pattern-43")
 
     ainb.keys.get("COMPANY_GATEWAY")
@@ -265,7 +265,7 @@ def find_apollo(text):
     return [(at, at + 6)] if at >= 0 else []
 
 
-def test_a_rule_of_the_persons_own_joins_the_others():
+def test_a_rule_of_the_user_is_added_to_the_others():
     call, reply = send("To Apollo", rules=[Rule(name="project name", find=find_apollo, action="redact")])
 
     assert reply.text == "To [redacted project name]"
@@ -280,7 +280,7 @@ def test_a_rule_with_the_name_of_one_that_ships_replaces_it():
         send("Apollo", rules=[rule])
 
 
-def test_a_rule_that_fails_lets_nothing_through():
+def test_an_error_in_a_rule_refuses_the_call():
     def find(text):
         raise KeyError(text)
 
@@ -290,7 +290,7 @@ def test_a_rule_that_fails_lets_nothing_through():
 
 
 @pytest.mark.parametrize("place", [(0, 0), (3, 2), (-1, 2), (0, 99), (0,), "x"])
-def test_a_rule_whose_places_make_no_sense_lets_nothing_through(place):
+def test_a_rule_with_invalid_places_refuses_the_call(place):
     with pytest.raises(ConfigError, match="the rule 'mine' failed"):
         send("text", rules=[Rule(name="mine", find=lambda _text: [place])])
 
@@ -315,7 +315,7 @@ def test_personal_data_is_off_by_default():
     assert send("mail ann@example.org")[1].text == "mail ann@example.org"
 
 
-def test_personal_data_goes_as_numbered_placeholders_the_same_for_the_same():
+def test_personal_data_is_sent_as_numbered_placeholders():
     text = "ann@example.org, +44 20 7946 0958, GB82 WEST 1234 5698 7654 32, 4111 1111 1111 1111, 078-05-1120, bob@example.org, ann@example.org"
 
     call, reply = send(text, personal_data=True)

@@ -125,7 +125,7 @@ def test_base_urls(url, local, clear):
 
 
 @pytest.mark.parametrize("place", ["argument", "environment"])
-def test_plain_http_to_another_machine_needs_the_persons_word(monkeypatch, place):
+def test_plain_http_to_another_machine_needs_an_option(monkeypatch, place):
     url = "http://models.example.org/v1"
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-shown-1234567")
     if place == "environment":

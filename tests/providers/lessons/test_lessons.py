@@ -147,7 +147,7 @@ def test_a_refusal_names_an_optional_parameter_that_was_sent(said, code, param, 
         ("", None, None),
     ],
 )  # fmt: skip
-def test_a_refusal_about_something_else_teaches_nothing(said, code, param):
+def test_a_refusal_about_something_else_gives_no_lesson(said, code, param):
     assert read_lessons(Refusal(said=said, code=code, param=param), SENT) == []
 
 

@@ -286,7 +286,7 @@ def test_it_is_priced_as_the_provider_behind_it():
     assert (row.cost_source, row.cache_read_input_tokens) == ("table", 400)
 
 
-def test_the_persons_own_prices_count_under_the_providers_name():
+def test_the_users_prices_count_under_the_providers_name():
     prices = Prices({"google:gemini-x": {"input_usd_per_million": 1, "output_usd_per_million": 2}})
     call = make_call("google:gemini-x")
     usage = ainb.Usage(input_tokens=1_000_000, output_tokens=1_000_000)

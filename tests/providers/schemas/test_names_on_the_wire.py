@@ -225,7 +225,7 @@ def test_two_keys_never_become_one(service, several, tmp_path):
         assert session.ask("hi", schema=schema).parsed == value
 
 
-def test_the_model_is_told_the_real_name():
+def test_the_schema_describes_the_real_name():
     schema = obj({"名前": TEXT, "größe": {"type": "number", "description": "in cm"}})
 
     sent = clean_schema(schema).schema["properties"]

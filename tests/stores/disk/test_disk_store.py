@@ -81,7 +81,7 @@ def test_what_is_set_can_be_read_at_once_and_by_the_next_kernel(shelf):
     assert shelf.notices == other.notices == []
 
 
-def test_folder_and_files_belong_to_one_person_alone(shelf):
+def test_folder_and_files_are_private(shelf):
     old = os.umask(0)
     try:
         shelf.set("k")
@@ -154,7 +154,7 @@ def test_another_kernel_that_clears_clears_for_all(shelf):
     other.close()
 
 
-def test_a_line_that_is_too_long_goes_to_memory(shelf, monkeypatch):
+def test_entries_beyond_a_full_queue_go_to_memory(shelf, monkeypatch):
     monkeypatch.setattr(write_line, "GATHER_SECONDS", 30)
     monkeypatch.setattr(write_line, "MAX_WAITING", 3)
     for key in "abcdef":

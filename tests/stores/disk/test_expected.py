@@ -153,7 +153,7 @@ def test_what_another_kernel_writes_meanwhile_is_found_a_moment_later(shelf, oth
         "UPDATE Cache SET filename = 'x'",
     ],
 )
-def test_a_tampered_row_is_no_answer_and_told_once(shelf, change):
+def test_a_tampered_row_is_a_miss_and_one_notice(shelf, change):
     shelf.set("k", "text")
     shelf.sql(change)
     shelf.expect("k", "missing")

@@ -139,7 +139,7 @@ def test_a_429_slows_all_processes_down_and_its_pause_holds_for_all(two_states):
     assert 28 < caught.value.retry_after <= 30
 
 
-def test_limits_that_headers_teach_hold_for_all(two_states):
+def test_limits_learnt_from_headers_hold_for_all_processes(two_states):
     one, two = [item.limiter(RateLimit(on_full="raise"), PLACE) for item in two_states]
 
     one.learn([("requests", 60.0, 1.0, None)])
@@ -370,7 +370,7 @@ def test_clearing_forgets_the_answers_of_this_namespace_alone(open_session, serv
 # Status, addresses, secrets
 
 
-def test_status_names_the_store_its_distance_and_who_else_is_there(open_session, server):
+def test_status_names_the_server_its_latency_and_the_peers(open_session, server):
     one, two = open_session(), open_session()
     until(lambda: state(one)["peers"] == 1)
 

@@ -155,7 +155,7 @@ async def spend(ledger, estimate, cost):
     return True
 
 
-def test_what_is_spent_while_the_server_is_away_is_told_when_it_is_back(server, open_session):
+def test_costs_during_an_outage_are_reported_after_it(server, open_session):
     session = open_session()
     ledger = session.core.stages.ledger
     assert ENGINE.run(spend(ledger, 1, 1))
@@ -171,7 +171,7 @@ def test_what_is_spent_while_the_server_is_away_is_told_when_it_is_back(server, 
     assert ENGINE.run(spend(ledger, 4, 4))
 
 
-def test_a_server_that_has_lost_everything_is_told_what_was_spent(server, open_session):
+def test_costs_are_reported_to_a_server_that_lost_its_data(server, open_session):
     session = open_session()
     ledger = session.core.stages.ledger
     assert ENGINE.run(spend(ledger, 6, 6))

@@ -145,7 +145,7 @@ def test_kinds_have_names_that_people_know_and_say_what_to_do(log):
 @pytest.mark.parametrize(
     ("by", "place"), [("kind and provider", "openai"), ("kind and model", "openai:gpt-5-mini")]
 )
-def test_kinds_can_be_told_apart_by_place(log, by, place):
+def test_kinds_can_be_split_by_place(log, by, place):
     frame = failures.kinds(log, by, window=LAST_DAY)
 
     assert set(frame["where"]) == {place}

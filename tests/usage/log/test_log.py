@@ -59,7 +59,7 @@ def test_two_sessions_of_a_home_share_a_log_and_a_thread(make_log):
     assert [row.session_id for row in one.recent()] == [one.session_id, other.session_id]
 
 
-def test_folder_and_file_are_the_persons_alone(make_log, tmp_path):
+def test_folder_and_file_are_private(make_log, tmp_path):
     old = os.umask(0)
     try:
         log = make_log(tmp_path / "new" / "usage.sqlite3")
@@ -162,7 +162,7 @@ def test_an_integer_of_more_than_64_bits_goes_into_the_log_line_as_it_is():
     assert json.loads(json_line(row))["input_tokens"] == 2**70
 
 
-def test_a_locked_log_delays_nobody_and_is_written_when_it_is_free(make_log, notices, tmp_path, monkeypatch):
+def test_a_locked_log_delays_no_call_and_is_written_when_it_is_free(make_log, notices, tmp_path, monkeypatch):
     monkeypatch.setattr("ainb.usage.log.store.BUSY_MILLISECONDS", 20)
     clock = FakeClock()
     log = make_log(clock=clock)

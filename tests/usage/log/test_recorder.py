@@ -170,7 +170,7 @@ def test_one_json_line_a_call_failures_as_errors(log, caplog):
     assert lines[1]["error_message"] == "key [redacted Anthropic key]"
 
 
-def test_the_logger_is_silent_until_somebody_listens(log, capfd):
+def test_the_logger_is_silent_without_a_handler(log, capfd):
     log.listener(finished(2, error=RuntimeError("quiet")))
     log.flush()
 
