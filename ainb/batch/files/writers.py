@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from ainb.batch.files.cells import cell_text, escape_formula
-from ainb.batch.input.source import is_missing
+from ainb.plain import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd

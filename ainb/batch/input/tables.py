@@ -17,10 +17,10 @@ from ainb.batch.input.source import (
     as_row,
     check_count,
     chosen_positions,
-    is_missing,
     items_source,
 )
 from ainb.errors import ConfigError
+from ainb.plain import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
