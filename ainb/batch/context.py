@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,14 @@ from ainb.batch.input.calls import RowCalls
 from ainb.batch.input.source import Source
 from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
+from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.pace import Pace
 from ainb.core import Core
-from ainb.event_loop import USER_THREADS
-from ainb.events import Notice
+from ainb.event_loop import USER_THREADS, carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
     from ainb.batch.jobs.under_way import JobsUnderWay
-    from ainb.batch.results.row_result import RowResult
     from ainb.clock import Clock
     from ainb.messages import Call, Reply
 
@@ -63,10 +63,6 @@ class BatchContext:
         """The prompt or function name, shortened to one line."""
         return short_title(self.calls.title)
 
-    def notify(self, text: str, kind: str) -> None:
-        """Show a notice to the user."""
-        self.core.runtime.sink(Notice(text, kind))
-
     async def make_call(self, row: Any) -> Call:
         """Build the call of a row; in a thread if the user's code converts its values to text."""
         if self.calls.is_plain_row(row):
@@ -74,10 +70,23 @@ class BatchContext:
         return await USER_THREADS.run(functools.partial(self.calls.make, row, run_id=self.run_id))
 
     async def read_result(self, reply: Reply) -> RowResult:
-        """Result of a row from its reply; in a thread if the user's code parses it."""
-        if self.calls.is_plain_reply(reply):
-            return self.calls.result(reply)
-        return await USER_THREADS.run(functools.partial(self.calls.result, reply))
+        """Result of a row from its reply; in a thread if the user's code parses it.
+
+        An error of that code becomes the result.
+
+        Raises:
+            RaisedByUser: A serialiser raised SystemExit or KeyboardInterrupt.
+        """
+        try:
+            if self.calls.is_plain_reply(reply):
+                return self.calls.result(reply)
+            return await USER_THREADS.run(functools.partial(self.calls.result, reply))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # raised by a serialiser of the user's model
+            if ends_program(error):
+                raise carried(error) from error
+            return RowResult.of_reply(reply).with_error(error)
 
 
 def short_title(title: str) -> str:

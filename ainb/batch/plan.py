@@ -25,7 +25,6 @@ from ainb.batch.packs import PackCalls, check_packs
 from ainb.batch.results.output import make_output
 from ainb.batch.running.pace import Pace
 from ainb.errors import ConfigError, InvalidPromptError
-from ainb.events import Notice
 from ainb.pipeline.answer import read_schema
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ def make_batch(
             fields=fields,
             options=options,
             guard=guard,
-            notify=lambda text: core.runtime.sink(Notice(text, "out")),
+            notify=lambda text: core.notify(text, "out"),
         )
     if run_id is None:
         _show_notes(core, calls)
@@ -201,7 +200,7 @@ def _open_journal(
             title, now = short_title(calls.title), core.runtime.clock.unix()
             journal.start(new_id, identity=identity, title=title, model=calls.model, now=now)
     except JournalError as error:
-        core.runtime.sink(Notice(f"{error}; the batch continues, but cannot be resumed", "journal"))
+        core.notify(f"{error}; the batch continues, but cannot be resumed", "journal")
         if journal is not None:
             journal.close()
         return None, new_id
@@ -217,7 +216,7 @@ def _find_run(journal: Journal, options: BatchOptions, identity: str) -> str | N
 def _show_notes(core: Core, calls: RowCalls) -> None:
     if isinstance(calls, TemplateCalls):
         for note in calls.template.notes:
-            core.runtime.sink(Notice(note, "fields"))
+            core.notify(note, "fields")
 
 
 def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOptions) -> None:
@@ -225,7 +224,7 @@ def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOption
     if isinstance(calls, TemplateCalls) and options.prompt_cache == "auto":
         hint = row_first_hint(source, calls, prices=core.prices)
         if hint is not None:
-            core.runtime.sink(Notice(hint, "layout"))
+            core.notify(hint, "layout")
 
 
 def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | None:
@@ -247,10 +246,7 @@ def _under_way(core: Core, calls: RowCalls, options: BatchOptions, identity: str
         return None
     from ainb.batch.jobs.under_way import jobs_under_way
 
-    def notify(text: str, kind: str) -> None:
-        core.runtime.sink(Notice(text, kind))
-
-    return jobs_under_way(core.config.home_folder(), identity, notify)
+    return jobs_under_way(core.config.home_folder(), identity, core.notify)
 
 
 def _digest(*parts: Any) -> str:

@@ -12,7 +12,6 @@ from ainb.compare.labels import Label, declared_order, in_order, label_order
 from ainb.compare.metrics.kappa import Weights
 from ainb.compare.metrics.random_stream import fixed_stream
 from ainb.errors import ConfigError
-from ainb.events import Notice
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:
@@ -166,12 +165,10 @@ def _check_truth(core: Core, field: Field, truth: Sequence[Label | None], name: 
             f"allows {allowed}; "
             "rename one of them, or pass match='casefold' where only the case differs"
         )
-    core.runtime.sink(
-        Notice(
-            f"{len(foreign):,} of {len(truth):,} rows have a truth that the schema does not allow ({shown}); "
-            "no answer to them can be right",
-            "compare",
-        )
+    core.notify(
+        f"{len(foreign):,} of {len(truth):,} rows have a truth that the schema does not allow ({shown}); "
+        "no answer to them can be right",
+        "compare",
     )
 
 

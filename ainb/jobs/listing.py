@@ -6,54 +6,28 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from ainb.errors import ConfigError
-from ainb.jobs.driver import CANCELLING, JobDriver
-from ainb.jobs.record import JobRecord, State
+from ainb.jobs.driver import JobDriver
+from ainb.jobs.record import JobRecord
 from ainb.jobs.store import JobStore
 from ainb.messages import Request
 from ainb.providers.batch_service import find_batch_service
+from ainb.usage.frames.batches import records_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ainb.core import Core
 
-_PICO = 10**12
+JOB_COLUMNS = {
+    "run_id": "string", "provider": "string", "job_id": "string", "shown_state": "string",
+    "rows": "Int64", "answered": "Int64", "failed": "Int64",
+    "submitted_at": "time", "expires_at": "time", "cost_usd": "Float64",
+}  # fmt: skip
 
 
 def jobs_frame(core: Core, run_id: str | None = None) -> pd.DataFrame:
     """The jobs of the home, newest first; see `Session.batch_jobs`."""
-    import pandas as pd
-
-    jobs = _read(core, run_id)
-    texts = {
-        name: pd.array([getattr(job, name) for job in jobs], dtype="string")
-        for name in ("run_id", "provider", "job_id")
-    }
-    counts = {
-        name: pd.array([getattr(job, name) for job in jobs], dtype="Int64")
-        for name in ("rows", "answered", "failed")
-    }
-    times = {
-        name: pd.to_datetime([getattr(job, name) for job in jobs], unit="s", utc=True).astype(
-            "datetime64[us, UTC]"
-        )
-        for name in ("submitted_at", "expires_at")
-    }
-    costs = [None if job.cost_pico_usd is None else job.cost_pico_usd / _PICO for job in jobs]
-    return pd.DataFrame(
-        {
-            **texts,
-            "state": pd.array([shown_state(job) for job in jobs], dtype="string"),
-            **counts,
-            **times,
-            "cost_usd": pd.array(costs, dtype="Float64"),
-        }
-    )
-
-
-def shown_state(job: JobRecord) -> str:
-    """State of a job in one word."""
-    return "cancelling" if job.state is State.SUBMITTED and job.status in CANCELLING else str(job.state)
+    return records_frame(_read(core, run_id), JOB_COLUMNS).rename(columns={"shown_state": "state"})
 
 
 async def cancel_run(core: Core, run_id: str) -> None:

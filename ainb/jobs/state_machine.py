@@ -115,13 +115,7 @@ def created(job: JobRecord, remote: RemoteJob, now: float, *, verified: bool = T
 
 def not_created(job: JobRecord, now: float) -> JobRecord:
     """Record after the provider refused the creation for now."""
-    state = State.UPLOADED if job.input_id is not None else State.PLANNED
-    return replace(_later(job, now), state=state)
-
-
-def may_exist(job: JobRecord, now: float) -> JobRecord:
-    """Record after a creation without response: the job is searched for before another is created."""
-    return _later(job, now)
+    return replace(postponed(job, now), state=_before_creation(job))
 
 
 def not_found(job: JobRecord, now: float) -> JobRecord:
@@ -129,8 +123,7 @@ def not_found(job: JobRecord, now: float) -> JobRecord:
     begun = job.intended_at if job.intended_at is not None else now
     if now - begun < SETTLE_POLLS * job.poll_seconds:
         return replace(job, next_at=now + job.poll_seconds)
-    state = State.UPLOADED if job.input_id is not None else State.PLANNED
-    return replace(job, state=state, polls=0, next_at=0.0)
+    return replace(job, state=_before_creation(job), polls=0, next_at=0.0)
 
 
 def not_this_one(job: JobRecord, now: float) -> JobRecord:
@@ -154,11 +147,12 @@ def polled(job: JobRecord, remote: RemoteJob, now: float) -> JobRecord:
     if remote.state == "ended" and fault is not None and fault.code == QUEUE_FULL:
         # Nothing was processed. The same file is submitted again later, when the provider's queue may have
         # room.
-        state = State.UPLOADED if job.input_id is not None else State.PLANNED
-        others = (*job.not_ours, remote.job_id)
-        later = _later(job, now)
         return replace(
-            later, state=state, job_id=None, not_ours=others, status=QUEUE_FULL, fault=fault.message
+            not_created(job, now),
+            job_id=None,
+            not_ours=(*job.not_ours, remote.job_id),
+            status=QUEUE_FULL,
+            fault=fault.message,
         )
     job = replace(_seen(job, remote), polls=job.polls + 1)
     if remote.state != "ended":
@@ -169,9 +163,10 @@ def polled(job: JobRecord, remote: RemoteJob, now: float) -> JobRecord:
     return job
 
 
-def unreachable(job: JobRecord, now: float) -> JobRecord:
-    """Record after a step that failed for now and is repeated later."""
-    return _later(job, now)
+def postponed(job: JobRecord, now: float) -> JobRecord:
+    """Record after a step that failed for now, or without a response: the next step is due after a wait."""
+    job = replace(job, polls=job.polls + 1)
+    return replace(job, next_at=now + poll_wait(job))
 
 
 def is_young(job: JobRecord, now: float) -> bool:
@@ -216,6 +211,5 @@ def _seen(job: JobRecord, remote: RemoteJob) -> JobRecord:
     )
 
 
-def _later(job: JobRecord, now: float) -> JobRecord:
-    job = replace(job, polls=job.polls + 1)
-    return replace(job, next_at=now + poll_wait(job))
+def _before_creation(job: JobRecord) -> State:
+    return State.UPLOADED if job.input_id is not None else State.PLANNED

@@ -11,7 +11,6 @@ from ainb.batch.input.source import Source
 from ainb.batch.options import BatchOptions
 from ainb.core import Core
 from ainb.errors import NotConfirmedError
-from ainb.events import Notice
 from ainb.pipeline.budget import read_usd
 from ainb.pricing import format_usd
 
@@ -47,7 +46,7 @@ def announce(core: Core, source: Source, calls: TemplateCalls, options: BatchOpt
         return
     found = forecast_for(core, source, calls, options)
     if options.watcher is not None and found is not None:
-        core.runtime.sink(Notice(found.text, "forecast"))
+        core.notify(found.text, "forecast")
     if asks and limit is not None:
         _confirm(core, found, limit)
 

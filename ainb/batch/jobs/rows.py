@@ -27,7 +27,7 @@ class OpenRows:
         self._reporter = reporter
         self._rows: dict[str, tuple[Any, list[int]]] = {}
         self.finished = FinishedRows(context)
-        self.read = context.read_result
+        self.read_result = context.read_result
 
     def __len__(self) -> int:
         return len(self._rows)

@@ -19,7 +19,7 @@ from ainb.batch.journal.errors import JournalError
 from ainb.batch.journal.group_writer import GroupWriter
 from ainb.batch.results.row_result import RowResult
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import close_with
+from ainb.stores.sqlite import close_with, transaction
 
 JOURNAL_FILE = "journal.sqlite3"
 SCHEMA_VERSION = 1
@@ -45,29 +45,30 @@ class RunSummary:
 
     Attributes:
         run_id: Its id.
-        identity: Hash of home, notebook or script, template, parameters and model: equal for the same work.
         title: Beginning of the template, for display.
         model: ``provider:model``.
         started_at: Wall-clock seconds since 1970.
         finished_at: Wall-clock seconds of its end; None while unfinished.
-        row_count: Rows of the source; None until it was read to its end.
+        rows: Rows of the source; None until it was read to its end.
         done: Rows answered.
         failed: Rows that ended in an error.
         cost_nano_usd: Sum of the known costs, in 1e-9 USD.
-        unpriced: Rows without a known price.
     """
 
     run_id: str
-    identity: str
     title: str
     model: str
     started_at: float
     finished_at: float | None
-    row_count: int | None
+    rows: int | None
     done: int
     failed: int
     cost_nano_usd: int
-    unpriced: int
+
+    @property
+    def cost_usd(self) -> float:
+        """Sum of the known costs in USD."""
+        return self.cost_nano_usd / 1e9
 
 
 class Journal:
@@ -165,9 +166,9 @@ class Journal:
         """Every run, newest first."""
         with self._reading():
             found = self._reader.execute(
-                "SELECT r.run_id, identity, title, model, started_at, finished_at, row_count,"
+                "SELECT r.run_id, title, model, started_at, finished_at, row_count,"
                 " count(CASE WHEN status = 'ok' THEN 1 END), count(CASE WHEN status = 'error' THEN 1 END),"
-                " CAST(total(cost_nano_usd) AS INTEGER), count(status) - count(cost_nano_usd)"
+                " CAST(total(cost_nano_usd) AS INTEGER)"
                 " FROM runs r LEFT JOIN rows USING (run_id) GROUP BY r.run_id ORDER BY started_at DESC"
             ).fetchall()
         return [summary for row in found if (summary := _summary(row)) is not None]
@@ -194,15 +195,8 @@ class Journal:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self._lock:
-                self._reader.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._reader
-                    self._reader.execute("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(sqlite3.Error):
-                        self._reader.execute("ROLLBACK")
-                    raise
+            with self._lock, transaction(self._reader):
+                yield self._reader
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"the journal of batches cannot be written ({error})") from None
 
@@ -244,10 +238,10 @@ def _summary(row: tuple[Any, ...]) -> RunSummary | None:
     """A run with all values checked; None for an invalid row of the file."""
     found = dict(zip(RunSummary.__dataclass_fields__, row, strict=True))
     is_valid = (
-        all(isinstance(found[name], str) for name in ("run_id", "identity", "title", "model"))
+        all(isinstance(found[name], str) for name in ("run_id", "title", "model"))
         and _is_time(found["started_at"])
         and (found["finished_at"] is None or _is_time(found["finished_at"]))
-        and (found["row_count"] is None or _is_count(found["row_count"]))
-        and all(_is_count(found[name]) for name in ("done", "failed", "cost_nano_usd", "unpriced"))
+        and (found["rows"] is None or _is_count(found["rows"]))
+        and all(_is_count(found[name]) for name in ("done", "failed", "cost_nano_usd"))
     )
     return RunSummary(**found) if is_valid else None

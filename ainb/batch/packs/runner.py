@@ -14,16 +14,12 @@ from ainb.batch.packs.groups import alike, halves, is_about_content
 from ainb.batch.packs.reply import read_answers
 from ainb.batch.packs.shares import Share, share_out, with_shares
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.results import outcomes
 from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.refusals import kind_of, not_sent
 from ainb.batch.running.runner import MAX_REQUEUES, YIELD_ROWS, Runner
 from ainb.batch.running.throttled import ThrottledRow
-from ainb.errors import (
-    CircuitOpenError,
-    InvalidReplyError,
-)
+from ainb.errors import CircuitOpenError, InvalidReplyError
 from ainb.event_loop import Contained, RaisedByUser, ends_program
 from ainb.jobs import Delivery
 from ainb.messages import Reply
@@ -199,7 +195,7 @@ class PackRunner(Runner):
         try:
             answered = await Contained(self._delivery.deliver_reply(own, part, call.attempts))
             answered.attempts, answered.duration_s = call.attempts, reply.duration_s
-            return await outcomes.of_reply(answered, self._context.read_result), None
+            return await self._context.read_result(answered), None
         except InvalidReplyError:
             return None
         except RaisedByUser as error:

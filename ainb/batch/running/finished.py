@@ -123,4 +123,4 @@ class FinishedRows:
         if self._journal is not None:
             self._journal = None
             text = f"{error}; the batch continues, but rows from here on are sent again by another run"
-            self._context.notify(text, "journal")
+            self._context.core.notify(text, "journal")

@@ -240,7 +240,7 @@ class Runner:
         if error is not None and self._refusals.add_error(error):
             self.finished.hold_back(key, result)
             if error is self._refusals.cause:
-                self._context.notify(stop_notice(error), "batch")
+                self._context.core.notify(stop_notice(error), "batch")
             return result
         if isinstance(error, InvalidReplyError) or (error is None and result.attempts and not result.cached):
             self._refusals.add_success()
@@ -271,7 +271,7 @@ class Runner:
                 continue
             self._adapt(call, None, started)
             try:
-                return await outcomes.of_reply(reply, self._context.read_result), None
+                return await self._context.read_result(reply), None
             except RaisedByUser as error:
                 self._leave(error)
         self.unfinished += 1
