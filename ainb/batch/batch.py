@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.context import BatchContext
-from ainb.batch.forecast.confirmation import past_outputs
+from ainb.batch.forecast.forecast import past_outputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.reader import RowReader
 from ainb.batch.progress import Progress

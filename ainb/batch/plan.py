@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
 from ainb.batch.context import BatchContext, short_title
-from ainb.batch.files import OutputGuard
-from ainb.batch.forecast.confirmation import announce, forecast_for
+from ainb.batch.forecast.confirmation import announce
+from ainb.batch.forecast.forecast import forecast
 from ainb.batch.forecast.layout import row_first_hint
 from ainb.batch.input.arguments import giving_back, open_rows, read_task
 from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
@@ -66,18 +66,10 @@ def make_batch(
     # The parts of a shared run must have the same columns, so a function's return value is a text there.
     fields = calls.fields if run_id is None else calls.fields or {}
     with giving_back(source):
-        guard = OutputGuard(core.config.home_folder())
-        output = make_output(
-            source,
-            fields=fields,
-            options=options,
-            guard=guard,
-            notify=lambda text: core.notify(text, "out"),
-        )
-    if run_id is None:
+        output = make_output(core, source, options, fields=fields)
+    if run_id is None and isinstance(calls, TemplateCalls):
         _show_notes(core, calls)
         _show_hint(core, source, calls, options)
-    if run_id is None and isinstance(calls, TemplateCalls):
         announce(core, source, calls, options)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
     opened, run_id = _open_journal(
@@ -113,7 +105,8 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     source, calls, options = _read_arguments(core, data, text, given)
     if options.rows_per_call > 1:
         check_packs(calls, options)
-    _show_notes(core, calls)
+    if isinstance(calls, TemplateCalls):
+        _show_notes(core, calls)
     if not source.length:
         raise ConfigError("a dry run reads the first rows; it takes a table or a list with some")
     first = list(itertools.islice(_fillable(calls, source, run_id=core.new_id()), options.rows_per_call))
@@ -123,7 +116,7 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     if len(first) > 1:
         packs = PackCalls(calls, options)
         call = packs.make([packs.open_row(0, None, row, row.request) for row in first])
-    found = forecast_for(core, source, calls, options)
+    found = forecast(core, source, calls, batch_api=options.batch_api)
     return core.preview(call), None if found is None else found.text
 
 
@@ -139,34 +132,29 @@ def _read_arguments(
     names = given.pop("names", None) or {}
     schema = given.pop("schema", None)
     options = take_options(given)
-    if options.batch_api:
-        _check_for_jobs(given)
+    _check_given(given, options)
     source = open_rows(data, task, names, given)
     with giving_back(source):
         checked = None if schema is None else read_schema(schema)
         read = read_task(task, source, names)
         if isinstance(read, Template):
-            _check_layout(given, options)
             return source, TemplateCalls(core, read, given, schema=checked, options=options), options
         return source, FunctionCalls(core, read, given, schema=checked), options
 
 
-def _check_layout(given: Mapping[str, Any], options: BatchOptions) -> None:
+def _check_given(given: Mapping[str, Any], options: BatchOptions) -> None:
+    """Check that the options of calls go with batch jobs and with packs, if these are requested."""
+    if options.batch_api and given.get("fallback"):
+        raise ConfigError("a batch job is answered by one model; leave fallback out, or leave batch_api out")
     for name in ("stream", "on_text"):
+        if options.batch_api and given.get(name):
+            raise ConfigError(
+                f"a batch job has no streamed replies; leave {name} out, or leave batch_api out"
+            )
         if options.rows_per_call > 1 and given.get(name):
             raise ConfigError(
                 f"the reply to a call for {options.rows_per_call} rows is no text to stream; "
                 f"leave {name} out, or leave rows_per_call out"
-            )
-
-
-def _check_for_jobs(given: Mapping[str, Any]) -> None:
-    if given.get("fallback"):
-        raise ConfigError("a batch job is answered by one model; leave fallback out, or leave batch_api out")
-    for name in ("stream", "on_text"):
-        if given.get(name):
-            raise ConfigError(
-                f"a batch job has no streamed replies; leave {name} out, or leave batch_api out"
             )
 
 
@@ -213,15 +201,14 @@ def _find_run(journal: Journal, options: BatchOptions, identity: str) -> str | N
     return journal.unfinished(identity) if options.resume else None
 
 
-def _show_notes(core: Core, calls: RowCalls) -> None:
-    if isinstance(calls, TemplateCalls):
-        for note in calls.template.notes:
-            core.notify(note, "fields")
+def _show_notes(core: Core, calls: TemplateCalls) -> None:
+    for note in calls.template.notes:
+        core.notify(note, "fields")
 
 
-def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOptions) -> None:
+def _show_hint(core: Core, source: Source, calls: TemplateCalls, options: BatchOptions) -> None:
     """Show a hint for a prompt that puts the row first; also in replay, so that the output is the same."""
-    if isinstance(calls, TemplateCalls) and options.prompt_cache == "auto":
+    if options.prompt_cache == "auto":
         hint = row_first_hint(source, calls, prices=core.prices)
         if hint is not None:
             core.notify(hint, "layout")

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pydantic.alias_generators import to_camel
 
 import ainb
-from ainb.batch.files import OrderedFile
+from ainb.batch.files import OrderedFile, OutputGuard
 from ainb.batch.input.cells import check_fields, json_text
 from ainb.batch.results.frame import Results
 from ainb.batch.results.row_result import RowResult
@@ -67,9 +67,10 @@ def write_and_read(result, folder, end):
     """Rows of the file that the result is written to."""
     path = folder / f"t{end}"
     path.unlink(missing_ok=True)
-    file = OrderedFile(path, fields=DTYPES)
+    guard = OutputGuard(folder / "home")
+    file = OrderedFile(path, fields=DTYPES, keep=(), csv_formulas="escape", guard=guard, notify=str)
     file.put(0, result)
-    file.close()
+    file.close(complete=True)
     if end == ".csv":
         with path.open(encoding="utf-8", newline="") as lines:
             return list(csv.reader(lines))[1:]

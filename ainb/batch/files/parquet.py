@@ -32,7 +32,7 @@ class ParquetTable:
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
         check_options(path, read, ())
-        need_module(path, "pyarrow.parquet", "parquet")
+        need_module(f"{path.name} needs", "pyarrow.parquet", "parquet")
         from pyarrow import ArrowException, parquet
 
         self._path = path

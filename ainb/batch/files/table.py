@@ -40,8 +40,13 @@ def check_options(path: Path, given: Mapping[str, Any], known: Sequence[str]) ->
             )
 
 
-def need_module(path: Path, module: str, extra: str) -> None:
+def need_module(what: str, module: str, extra: str) -> None:
     """Check that the module of a format is installed.
+
+    Args:
+        what: Beginning of the message, such as ``table.xlsx needs``.
+        module: The module.
+        extra: The extra of ainb that installs it.
 
     Raises:
         ConfigError: It is not; the message names the extra that installs it.
@@ -50,8 +55,7 @@ def need_module(path: Path, module: str, extra: str) -> None:
         importlib.import_module(module)
     except ImportError:
         raise ConfigError(
-            f"{path.name} needs {module.partition('.')[0]}; "
-            f"install it with pip install 'ainb-notebook[{extra}]'"
+            f"{what} {module.partition('.')[0]}; install it with pip install 'ainb-notebook[{extra}]'"
         ) from None
 
 

@@ -58,7 +58,8 @@ class CsvWriter:
         self._file.write(out.getvalue().encode())
 
     def close(self) -> None:
-        """No effect: a CSV file has no footer."""
+        """Close the stream, which completes a gzip file."""
+        self._file.close()
 
     def _texts(self, name: str, values: Any) -> list[str]:
         texts = [cell_text(value) for value in values]
@@ -89,13 +90,9 @@ class JsonLinesWriter:
         self._file.write("".join(f"{json.dumps(row, default=str)}\n" for row in rows).encode())
 
     def close(self) -> None:
-        """No effect: the format has no footer."""
+        """Close the stream, which completes a gzip file."""
+        self._file.close()
 
 
 def _plain(value: Any) -> Any:
     return None if is_missing(value) else value
-
-
-def gzip_stream(file: io.RawIOBase) -> gzip.GzipFile:
-    """A gzip stream into `file` without a timestamp, so that equal results give equal files."""
-    return gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0)

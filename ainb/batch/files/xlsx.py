@@ -32,7 +32,7 @@ class ExcelFile:
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
         check_options(path, read, OPTIONS)
-        need_module(path, "openpyxl", "excel")
+        need_module(f"{path.name} needs", "openpyxl", "excel")
         lines = (cells for cells in _sheet(path, read) if any(cell is not None for cell in cells))
         header = next(lines, None)
         if header is None:

@@ -26,7 +26,6 @@ from ainb.providers.parameters import check_parameters
 from ainb.redaction import redact
 from ainb.suggestions import closest
 
-DEFAULT_BATCH_OPTIONS = BatchOptions()
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
 
 
@@ -107,7 +106,7 @@ class TemplateCalls:
         given: dict[str, Any],
         *,
         schema: Schema | None,
-        options: BatchOptions = DEFAULT_BATCH_OPTIONS,
+        options: BatchOptions,
     ) -> None:
         check_parameters(
             given.keys() - CALL_OPTIONS,

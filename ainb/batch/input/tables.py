@@ -10,15 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.input.source import (
-    VALUE,
-    Row,
-    Source,
-    as_row,
-    check_count,
-    chosen_positions,
-    items_source,
-)
+from ainb.batch.files.table import need_module
+from ainb.batch.input.source import VALUE, Row, Source, as_row, chosen_positions, items_source
 from ainb.errors import ConfigError
 from ainb.plain import is_missing
 
@@ -40,10 +33,8 @@ def read_source(data: Any, *, limit: int | None = None, sample: int | None = Non
             a source with a length.
 
     Raises:
-        ConfigError: The data holds no rows, or a number is invalid.
+        ConfigError: The data holds no rows.
     """
-    check_count("limit", limit)
-    check_count("sample", sample)
     for find in (_pandas_source, _polars_source, _arrow_source):
         if (source := find(data, limit, sample)) is not None:
             return source
@@ -222,7 +213,7 @@ def _arrow_source(data: Any, limit: int | None, sample: int | None) -> Source | 
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         table = _arrow_table(data)
     elif hasattr(data, "__dataframe__"):
-        _need_pyarrow(data)
+        need_module(f"rows of {type(data).__name__} are read with", "pyarrow", "parquet")
         from pyarrow import interchange
 
         table = interchange.from_dataframe(data)
@@ -251,7 +242,7 @@ def _arrow_source(data: Any, limit: int | None, sample: int | None) -> Source | 
 
 def _arrow_table(data: Any) -> Any:
     """A pyarrow table for a stream of records, or a chunked array for a stream of values."""
-    _need_pyarrow(data)
+    need_module(f"rows of {type(data).__name__} are read with", "pyarrow", "parquet")
     import pyarrow as pa
 
     if isinstance(data, pa.Array | pa.ChunkedArray):
@@ -260,16 +251,6 @@ def _arrow_table(data: Any) -> Any:
         return pa.table(data)
     except (TypeError, ValueError, pa.ArrowInvalid):
         return pa.chunked_array(data)
-
-
-def _need_pyarrow(data: Any) -> None:
-    try:
-        import pyarrow  # noqa: F401, ICN001 - checks that it is installed
-    except ImportError:
-        raise ConfigError(
-            f"rows of {type(data).__name__} are read with pyarrow; "
-            "install it with pip install 'ainb-notebook[parquet]'"
-        ) from None
 
 
 def _arrow_rows(table: Any, names: Sequence[str], count: int) -> Iterator[Row]:
