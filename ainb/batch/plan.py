@@ -183,7 +183,9 @@ def _open_journal(
             journal = Journal(core.config.home_folder() / JOURNAL_FILE, before_commit=log_first)
         else:
             journal = Journal(path, mode="TRUNCATE", before_commit=log_first)
-        found = None if run_id is not None else _find_run(journal, options, identity)
+        found = None
+        if run_id is None and (options.retry_failed or options.resume):
+            found = journal.newest(identity, finished=options.retry_failed)
         if found is None:
             title, now = short_title(calls.title), core.runtime.clock.unix()
             journal.start(new_id, identity=identity, title=title, model=calls.model, now=now)
@@ -193,12 +195,6 @@ def _open_journal(
             journal.close()
         return None, new_id
     return journal, found or new_id
-
-
-def _find_run(journal: Journal, options: BatchOptions, identity: str) -> str | None:
-    if options.retry_failed:
-        return journal.latest(identity)
-    return journal.unfinished(identity) if options.resume else None
 
 
 def _show_notes(core: Core, calls: TemplateCalls) -> None:

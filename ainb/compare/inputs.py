@@ -34,12 +34,14 @@ class Labelled:
     """The labelled rows of a comparison.
 
     Attributes:
+        name: Name of the truth column.
         data: Rows with a truth, in their order, sampled.
         truth: Truth of each row.
         order: Labels in the order that the truth column declares, or None.
         unlabelled: Number of rows without a truth, which were left out.
     """
 
+    name: Any
     data: pd.DataFrame
     truth: Sequence[Label]
     order: Sequence[Label] | None
@@ -139,6 +141,7 @@ def label_rows(
         places = sorted(fixed_stream(seed).permutation(places)[:sample].tolist())
     declared = declared_order(column)
     return Labelled(
+        name=truth,
         data=table.iloc[places],
         truth=[value for place in places if (value := values[place]) is not None],
         order=None if declared is None else [x for x in map(field.read, declared) if x is not None],

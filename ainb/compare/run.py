@@ -72,16 +72,13 @@ def compare(
     ask = _ask_together if options.get("batch_api") else _ask_in_turn
     frames = ask(make, variants, limit)
     return Comparison(
-        rows.data,
-        rows.truth,
+        rows,
         [
             read_frame(frame, compared, variant, price=_row_price(core, variant.model))
             for variant, frame in zip(variants, frames, strict=True)
         ],
         field=compared,
-        truth_name=truth,
         order=order,
-        unlabelled=rows.unlabelled,
         weights=weights,
         seed=seed,
         text_columns=used,

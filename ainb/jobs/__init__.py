@@ -11,11 +11,10 @@ from ainb.jobs.delivery import Delivery, logged_calls, request_call_id
 from ainb.jobs.driver import JobDriver
 from ainb.jobs.listing import cancel_run, jobs_frame
 from ainb.jobs.record import JobRecord, State
-from ainb.jobs.run_lock import RunLock
 from ainb.jobs.state_machine import attached, merged, sends_nothing
 from ainb.jobs.store import JobStore, PlannedRequest
 
 __all__ = [
-    "Chunk", "Delivery", "JobDriver", "JobRecord", "JobStore", "PlannedRequest", "RunLock", "State",
+    "Chunk", "Delivery", "JobDriver", "JobRecord", "JobStore", "PlannedRequest", "State",
     "attached", "cancel_run", "jobs_frame", "logged_calls", "merged", "request_call_id", "sends_nothing",
 ]  # fmt: skip

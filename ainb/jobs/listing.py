@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -39,8 +40,7 @@ async def cancel_run(core: Core, run_id: str) -> None:
     """
     if core.config.replay == "replay":
         raise ConfigError("in replay no job is under way; switch replay off to cancel one")
-    store = JobStore(core.config.home_folder())
-    try:
+    with contextlib.closing(JobStore(core.config.home_folder())) as store:
         jobs = store.jobs(run_id, is_open=True)
         if not jobs:
             others = sorted({job.run_id for job in store.jobs(is_open=True)})
@@ -49,15 +49,9 @@ async def cancel_run(core: Core, run_id: str) -> None:
             )
             raise ConfigError(f"the run {run_id!r} has no batch job under way; {known}")
         store.request_cancel([job.job_uuid for job in jobs])
-        lock = store.lock_run(run_id)
-        try:
+        with store.lock_run(run_id) as is_driver:
             for job in jobs:
-                await _cancel(core, store, job, drives=lock is not None)
-        finally:
-            if lock is not None:
-                lock.release()
-    finally:
-        store.close()
+                await _cancel(core, store, job, drives=is_driver)
 
 
 async def _cancel(core: Core, store: JobStore, job: JobRecord, *, drives: bool) -> None:
@@ -83,8 +77,5 @@ def _read(core: Core, run_id: str | None) -> list[JobRecord]:
     home = core.config.home_folder()
     if core.config.replay == "replay" or not JobStore.exists(home):
         return []
-    store = JobStore(home)
-    try:
+    with contextlib.closing(JobStore(home)) as store:
         return store.jobs(run_id)
-    finally:
-        store.close()

@@ -21,7 +21,7 @@ import orjson
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError
 from ainb.jobs.record import JobRecord, State
-from ainb.jobs.run_lock import RunLock
+from ainb.jobs.run_lock import hold_lock
 from ainb.stores.files import make_private
 from ainb.stores.sqlite import close_with, transaction
 
@@ -218,9 +218,9 @@ class JobStore:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    def lock_run(self, run_id: str) -> RunLock | None:
-        """Lock for driving a run's jobs; None while another kernel holds it."""
-        return RunLock.take(self.folder / f"{run_id}.lock")
+    def lock_run(self, run_id: str) -> contextlib.AbstractContextManager[bool]:
+        """Lock for driving a run's jobs in a ``with`` block; yields False while another kernel holds it."""
+        return hold_lock(self.folder / f"{run_id}.lock")
 
     def close(self) -> None:
         """Close the database."""

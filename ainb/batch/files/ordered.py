@@ -41,7 +41,7 @@ class OrderedFile:
 
     Attributes:
         path: The target.
-        carries: The input columns.
+        carries: The input columns, which must be read although the prompt may not use them.
 
     Raises:
         ConfigError: The suffix is unknown, the folder does not exist, or a package is missing.
@@ -78,7 +78,7 @@ class OrderedFile:
         self._written: Path | None = None
 
     def start(self, position: int, row: Any) -> None:
-        """Keep the input columns of a row until it is written."""
+        """Keep the input columns of a row, before it is sent, until it is written."""
         if self.carries and isinstance(row, Mapping):
             self._carried[position] = tuple(row.get(name) for name in self.carries)
 

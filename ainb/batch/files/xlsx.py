@@ -61,19 +61,15 @@ def _sheet(path: Path, read: Mapping[str, Any]) -> Iterator[list[Any]]:
         try:
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         except Exception as error:  # noqa: BLE001 - zipfile and the XML parsers have no common base
-            raise ConfigError(_unreadable(path, error)) from None
+            raise ConfigError(
+                f"{path.name} cannot be read as an .xlsx workbook ({' '.join(str(error).split())}); "
+                "save it as .xlsx without a password, or as CSV"
+            ) from None
         try:
             for cells in _chosen(book, path, read).iter_rows():
                 yield [_value(cell) for cell in cells]
         finally:
             book.close()
-
-
-def _unreadable(path: Path, error: Exception) -> str:
-    return (
-        f"{path.name} cannot be read as an .xlsx workbook ({' '.join(str(error).split())}); "
-        "save it as .xlsx without a password, or as CSV"
-    )
 
 
 def _chosen(book: Any, path: Path, read: Mapping[str, Any]) -> Any:

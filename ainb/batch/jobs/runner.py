@@ -20,7 +20,7 @@ from ainb.batch.results.row_result import RowResult, to_nano_usd
 from ainb.batch.running.finished import FinishedRows
 from ainb.errors import BatchPendingError
 from ainb.event_loop import carried, ends_program
-from ainb.jobs import JobRecord, RunLock, State, attached, sends_nothing
+from ainb.jobs import JobRecord, State, attached, sends_nothing
 
 LOCK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -56,7 +56,7 @@ class JobRunner:
         self._submission = Submission(jobs, self._rows, identity=context.identity)
         self._merge = Merge(jobs, self._rows)
         self._jobs: dict[str, JobRecord] = {}
-        self._stopping = False
+        self._stopping = self._notified = False
         self._exit: Exception | None = None
         self._pausing: asyncio.Future[None] | None = None
         self._source_ended = False
@@ -98,36 +98,33 @@ class JobRunner:
             ProviderError: The provider refuses the key or the endpoint; open jobs stay on disk.
             ConfigError: The endpoint has no batch API.
         """
-        lock = None
         try:
-            lock = await self._take_run()
-            if lock is not None:
-                self._rows.read_journal()
-                await asyncio.to_thread(pricing.preload)  # before rows are quoted and replies priced
-                await self._read_rows(await self._attach())
-                await self._loop()
+            has_ended = False
+            while not self._stopping and not has_ended:
+                with self._context.store.lock_run(self._context.run_id) as is_driver:
+                    if is_driver:
+                        await self._drive_run()
+                        has_ended = True
+                if not has_ended:
+                    await self._wait_for_driver()
         finally:
-            if lock is not None:
-                lock.release()
             self._source.close()
             self._context.store.close()
         if self._exit is not None:
             raise self._exit
 
-    async def _take_run(self) -> RunLock | None:
-        """Take the lock of the run; while another kernel holds it, wait for its results in the journal."""
-        notified = False
-        while not self._stopping:
-            lock = self._context.store.lock_run(self._context.run_id)
-            if lock is not None:
-                return lock
-            if not notified:
-                notified = True
-                self._context.notify(
-                    "another kernel drives this run; its rows are taken over when it is done"
-                )
-            await self._pause(min(LOCK_SECONDS, self._context.poll_seconds))
-        return None
+    async def _drive_run(self) -> None:
+        self._rows.read_journal()
+        await asyncio.to_thread(pricing.preload)  # before rows are quoted and replies priced
+        await self._read_rows(await self._attach())
+        await self._loop()
+
+    async def _wait_for_driver(self) -> None:
+        """Wait while another kernel drives the run, for its results in the journal."""
+        if not self._notified:
+            self._notified = True
+            self._context.notify("another kernel drives this run; its rows are taken over when it is done")
+        await self._pause(min(LOCK_SECONDS, self._context.poll_seconds))
 
     async def _attach(self) -> set[str]:
         """Continue the run's jobs; returns the keys of their rows."""
@@ -228,16 +225,13 @@ class JobRunner:
             job = await asyncio.to_thread(context.store.job, job_uuid)
             keys = {custom_id: key for key, (uuid, custom_id) in elsewhere.items() if uuid == job_uuid}
             if job is not None and job.is_open:
-                lock = context.store.lock_run(job.run_id)
-                if lock is None:  # another kernel drives the job; its answers will be in the cache
-                    continue
-                try:
+                with context.store.lock_run(job.run_id) as is_driver:
+                    if not is_driver:  # another kernel drives the job; its answers will be in the cache
+                        continue
                     job = await self._drive(job, lambda after: after)
                     if job.state is not State.FETCHED:
                         continue
                     await self._merge.collect(job, keys)
-                finally:
-                    lock.release()
             for key in keys.values():
                 del elsewhere[key]
                 if key in self._rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,6 @@ def runs_frame(core: Core) -> pd.DataFrame:
     path = core.config.home_folder() / JOURNAL_FILE
     runs = []
     if os.path.exists(path) and core.config.replay != "replay":  # noqa: PTH110 - Path.exists may raise
-        journal = Journal(path)
-        runs = journal.runs()
-        journal.close()
+        with contextlib.closing(Journal(path)) as journal:
+            runs = journal.runs()
     return records_frame(runs, RUN_COLUMNS)

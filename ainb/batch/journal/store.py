@@ -110,20 +110,13 @@ class Journal:
             ) from None
         self._writer = GroupWriter(self._connect, before_commit)
 
-    def unfinished(self, identity: str) -> str | None:
-        """Id of the newest unfinished run of the same work, or None."""
-        row = self._one(
-            "SELECT run_id, finished_at FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1",
-            identity,
-        )
-        return None if row is None or row[1] is not None else _run_id(row[0])
-
-    def latest(self, identity: str) -> str | None:
-        """Id of the newest run of the same work, finished or not, or None."""
-        row = self._one(
-            "SELECT run_id FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1", identity
-        )
-        return None if row is None else _run_id(row[0])
+    def newest(self, identity: str, *, finished: bool) -> str | None:
+        """Id of the newest run of the same work, or None; a finished one only if `finished` is True."""
+        query = "SELECT run_id, finished_at FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1"
+        run_id, finished_at = self._one(query, identity) or (None, None)
+        if finished_at is not None and not finished:
+            return None
+        return run_id if isinstance(run_id, str) and run_id else None
 
     def start(self, run_id: str, *, identity: str, title: str, model: str, now: float) -> None:
         """Register a run if it is new, and delete runs that finished more than 30 days ago."""
@@ -220,10 +213,6 @@ class Journal:
         for statement in _SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
-def _run_id(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _is_time(value: object) -> bool:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ainb.batch.files import OrderedFile, OutputGuard
 from ainb.batch.input.source import Source
@@ -14,43 +13,7 @@ from ainb.batch.results.row_result import RowResult
 from ainb.errors import ConfigError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ainb.core import Core
-
-
-class Output(Protocol):
-    """Collects the results of rows in any order.
-
-    Attributes:
-        carries: Input columns that must be read although the prompt does not use them.
-    """
-
-    carries: tuple[str, ...]
-
-    def start(self, position: int, row: Any) -> None:
-        """Register the input row before it is sent."""
-        ...
-
-    def put(self, position: int, result: RowResult) -> None:
-        """Add the result of a row."""
-        ...
-
-    def close(self, *, complete: bool) -> None:
-        """End the output.
-
-        Args:
-            complete: Whether every row has a result.
-        """
-        ...
-
-    def frame(self) -> pd.DataFrame | None:
-        """The rows so far; None for a file."""
-        ...
-
-    def result(self) -> pd.DataFrame | Path:
-        """Return value of ``Session.map``."""
-        ...
 
 
 class FrameOutput:
@@ -60,6 +23,9 @@ class FrameOutput:
         source: The input rows, for the index and the kept columns.
         fields: Columns that replies fill and their dtype; None when each reply brings its own.
         keep: Input columns in front of the result.
+
+    Attributes:
+        carries: Input columns that must be read although the prompt does not use them.
     """
 
     def __init__(self, source: Source, *, fields: Mapping[str, str] | None, keep: tuple[str, ...]) -> None:
@@ -71,7 +37,7 @@ class FrameOutput:
         self._results = Results(fields)
 
     def start(self, position: int, row: Any) -> None:
-        """Collect the kept columns of the row if the source does not hold them."""
+        """Collect the kept columns of an input row before it is sent, if the source does not hold them."""
         for name, values in self._collected.items():
             values.append(row.get(name) if isinstance(row, Mapping) else row)
 
@@ -109,6 +75,10 @@ class FrameOutput:
     def result(self) -> Any:
         """The frame."""
         return self.frame()
+
+
+# Both collect results of rows in any order.
+Output = FrameOutput | OrderedFile
 
 
 def make_output(
