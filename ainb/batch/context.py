@@ -11,6 +11,7 @@ from ainb.batch.input.calls import RowCalls
 from ainb.batch.input.source import Source
 from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
+from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.pace import Pace
 from ainb.core import Core
@@ -27,13 +28,14 @@ TITLE_CHARACTERS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class BatchContext:
-    """Everything a batch needs besides its progress and its results.
+    """Everything a batch needs besides its progress.
 
     Attributes:
         core: Core of the session whose pipeline the rows go through.
         source: The rows.
         calls: Builds the call of a row.
         options: How rows are treated.
+        output: Receives the results of rows.
         pace: How many rows may be in flight.
         identity: Hash of home, notebook or script, prompt, parameters and model: equal for the same work.
         run_id: Id of this run, new or resumed; the ``batch_id`` of its calls.
@@ -46,6 +48,7 @@ class BatchContext:
     source: Source
     calls: RowCalls
     options: BatchOptions
+    output: Output
     pace: Pace
     identity: str
     run_id: str

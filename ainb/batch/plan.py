@@ -59,18 +59,16 @@ def make_batch(
         ConfigError: An argument is invalid; nothing was sent.
     """
     source, calls, options = _read_arguments(core, data, task, given)
-    if options.rows_per_call > 1:
-        check_packs(calls, options)
-    jobs = _jobs(core, calls, options)
     # Before the journal is opened, so that a refused batch leaves no run behind.
-    # The parts of a shared run must have the same columns, so a function's return value is a text there.
-    fields = calls.fields if run_id is None else calls.fields or {}
     with giving_back(source):
+        jobs = _jobs(core, calls, options)
+        # The parts of a shared run must have the same columns, so a function's return value is a text there.
+        fields = calls.fields if run_id is None else calls.fields or {}
         output = make_output(core, source, options, fields=fields)
-    if run_id is None and isinstance(calls, TemplateCalls):
-        _show_notes(core, calls)
-        _show_hint(core, source, calls, options)
-        announce(core, source, calls, options)
+        if run_id is None and isinstance(calls, TemplateCalls):
+            _show_notes(core, calls)
+            _show_hint(core, source, calls, options)
+            announce(core, source, calls, options)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
     opened, run_id = _open_journal(
         core, options, calls, identity=identity, run_id=run_id, path=journal, jobs=jobs
@@ -80,6 +78,7 @@ def make_batch(
         source=source,
         calls=calls,
         options=options,
+        output=output,
         pace=Pace(core, calls, options),
         identity=identity,
         run_id=run_id,
@@ -87,7 +86,7 @@ def make_batch(
         jobs=jobs,
         under_way=_under_way(core, calls, options, identity),
     )
-    return Batch(context, output)
+    return Batch(context)
 
 
 def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
@@ -103,12 +102,11 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
         ConfigError: An argument is invalid, or no row can be filled.
     """
     source, calls, options = _read_arguments(core, data, text, given)
-    if options.rows_per_call > 1:
-        check_packs(calls, options)
     if isinstance(calls, TemplateCalls):
         _show_notes(core, calls)
-    if not source.length:
-        raise ConfigError("a dry run reads the first rows; it takes a table or a list with some")
+    with giving_back(source):
+        if not source.length:
+            raise ConfigError("a dry run reads the first rows; it takes a table or a list with some")
     first = list(itertools.islice(_fillable(calls, source, run_id=core.new_id()), options.rows_per_call))
     if not first or not isinstance(calls, TemplateCalls):
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
@@ -137,9 +135,14 @@ def _read_arguments(
     with giving_back(source):
         checked = None if schema is None else read_schema(schema)
         read = read_task(task, source, names)
+        calls: RowCalls
         if isinstance(read, Template):
-            return source, TemplateCalls(core, read, given, schema=checked, options=options), options
-        return source, FunctionCalls(core, read, given, schema=checked), options
+            calls = TemplateCalls(core, read, given, schema=checked, options=options)
+        else:
+            calls = FunctionCalls(core, read, given, schema=checked)
+        if options.rows_per_call > 1:
+            check_packs(calls, options)
+        return source, calls, options
 
 
 def _check_given(given: Mapping[str, Any], options: BatchOptions) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ainb.batch.files.cells import cell_text
 from ainb.batch.files.table import check_options, distinct_labels, need_module
 from ainb.errors import ConfigError
 
@@ -135,8 +136,6 @@ def _fitting(value: Any, dtype: Any) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    from ainb.batch.files.cells import cell_text
-
     return None if value is None else cell_text(value)
 
 

@@ -15,7 +15,6 @@ from ainb.batch.jobs.merge import Merge
 from ainb.batch.jobs.rows import OpenRows
 from ainb.batch.jobs.submission import Submission
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult, to_nano_usd
 from ainb.batch.running.finished import FinishedRows
 from ainb.errors import BatchPendingError
@@ -35,24 +34,18 @@ class JobRunner:
         context: Context of the batch.
         jobs: Context of the batch jobs.
         rows: Position and item of each row.
-        output: Receives the result of a row once it is committed to the journal.
         reporter: Counts results and shows progress.
     """
 
     def __init__(
-        self,
-        context: BatchContext,
-        jobs: JobContext,
-        rows: RowReader,
-        output: Output,
-        reporter: ProgressReporter,
+        self, context: BatchContext, jobs: JobContext, rows: RowReader, reporter: ProgressReporter
     ) -> None:
         self._batch = context
         self._context = jobs
         self._source = rows
         self._reporter = reporter
         jobs.begin(context.run_id)
-        self._rows = OpenRows(context, output, reporter)
+        self._rows = OpenRows(context, reporter)
         self._submission = Submission(jobs, self._rows, identity=context.identity)
         self._merge = Merge(jobs, self._rows)
         self._jobs: dict[str, JobRecord] = {}

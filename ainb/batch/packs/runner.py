@@ -14,7 +14,6 @@ from ainb.batch.packs.groups import alike, halves, is_about_content
 from ainb.batch.packs.reply import read_answers
 from ainb.batch.packs.shares import Share, share_out, with_shares
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.refusals import kind_of, not_sent
 from ainb.batch.running.runner import MAX_REQUEUES, YIELD_ROWS, Runner
@@ -37,10 +36,8 @@ class PackRunner(Runner):
     in any other batch. A pack that fails because of its content is halved until the row at fault is alone.
     """
 
-    def __init__(
-        self, context: BatchContext, rows: RowReader, output: Output, reporter: ProgressReporter
-    ) -> None:
-        super().__init__(context, rows, output, reporter)
+    def __init__(self, context: BatchContext, rows: RowReader, reporter: ProgressReporter) -> None:
+        super().__init__(context, rows, reporter)
         self._packs = PackCalls(context.calls, context.options)
         self._delivery = Delivery(context.core)
         self._handle_pack = context.core.pack_handler()

@@ -9,7 +9,6 @@ from ainb.batch.context import BatchContext
 from ainb.batch.input.reader import RowReader
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.results import outcomes
-from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.ahead import CallsAhead
 from ainb.batch.running.circuit_wait import CircuitWait
@@ -48,7 +47,6 @@ class Runner:
     Args:
         context: Context of the batch.
         rows: Reads the next row when a worker becomes free.
-        output: Receives the result of a row once it is committed to the journal.
         reporter: Counts results and shows progress.
 
     Attributes:
@@ -56,16 +54,9 @@ class Runner:
         unfinished: Rows left for a later run.
     """
 
-    def __init__(
-        self,
-        context: BatchContext,
-        rows: RowReader,
-        output: Output,
-        reporter: ProgressReporter,
-    ) -> None:
+    def __init__(self, context: BatchContext, rows: RowReader, reporter: ProgressReporter) -> None:
         self._context = context
         self._rows = rows
-        self._output = output
         self._reporter = reporter
         self._progress = reporter.progress
         self.finished = FinishedRows(context)
@@ -307,7 +298,7 @@ class Runner:
         self._progress.concurrency = pace.limit
 
     def _end(self, position: int, item: Any, result: RowResult, *, resumed: bool) -> None:
-        self._output.put(position, result)
+        self._context.output.put(position, result)  # committed to the journal
         self._progress.count(position, result, resumed=resumed, item=item)
         if self._context.options.fail_fast and result.status == "error" and not resumed:
             self._stopping = True
