@@ -129,11 +129,8 @@ class Submission:
     def _custom_id(self, key: str) -> str:
         """Id of run and row, in the characters and length that all protocols accept."""
         head = f"{self._context.run_id}-"
-        if (
-            not head.isascii()
-            or len(head) > ID_CHARS // 2
-            or not head.replace("-", "").replace("_", "").isalnum()
-        ):
+        is_plain = head.isascii() and head.replace("-", "").replace("_", "").isalnum()
+        if not is_plain or len(head) > ID_CHARS // 2:
             head = hashlib.sha256(head.encode()).hexdigest()[:26] + "-"
         return (head + hashlib.sha256(key.encode()).hexdigest())[:ID_CHARS]
 
