@@ -7,7 +7,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.context import BatchContext
+from ainb.batch.context import BatchContext, short_title
 from ainb.batch.forecast.forecast import past_outputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.reader import RowReader
@@ -70,7 +70,8 @@ class Batch:
 
     def __init__(self, context: BatchContext) -> None:
         self.context = context
-        self.progress = Progress(title=context.title, model=context.calls.model, total=context.source.length)
+        title, model = short_title(context.calls.title), context.calls.model
+        self.progress = Progress(title=title, model=model, total=context.source.length)
         self._reporter = ProgressReporter(self.progress, context.options.watcher, context.clock)
         self._runner = self._make_runner()
         self._reporter.on_exit = self._runner.end_program

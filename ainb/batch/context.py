@@ -61,16 +61,26 @@ class BatchContext:
         """Clock of the session."""
         return self.core.runtime.clock
 
-    @property
-    def title(self) -> str:
-        """The prompt or function name, shortened to one line."""
-        return short_title(self.calls.title)
-
     async def make_call(self, row: Any) -> Call:
         """Build the call of a row; in a thread if the user's code converts its values to text."""
         if self.calls.is_plain_row(row):
             return self.calls.make(row, run_id=self.run_id)
         return await USER_THREADS.run(functools.partial(self.calls.make, row, run_id=self.run_id))
+
+    async def open_row(self, row: Any) -> Call | RowResult:
+        """The call of a row, or its result if its data prevents sending.
+
+        Raises:
+            RaisedByUser: The user's code raised SystemExit or KeyboardInterrupt.
+        """
+        try:
+            return await self.make_call(row)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # an error of a row's data affects that row only
+            if ends_program(error):
+                raise carried(error) from error
+            return RowResult.of_error(error, status="rejected")
 
     async def read_result(self, reply: Reply) -> RowResult:
         """Result of a row from its reply; in a thread if the user's code parses it.

@@ -73,7 +73,8 @@ def open_run(
             make_folders(home)
             _delete_old(home, core.runtime.clock.unix() - KEEP_SECONDS)
             old = sorted(home.glob(f"{stem}.*"))
-            if old and partitions and (retry_failed or (resume and not _is_finished(old[-1], partitions))):
+            done = len(list(old[-1].glob("*.done"))) if old else 0
+            if old and partitions and (retry_failed or (resume and done < partitions)):
                 folder = old[-1]
                 run_id = folder.suffix.removeprefix(".")
             else:
@@ -88,10 +89,6 @@ def _new_folder(folder: Path, partitions: int | None) -> Path:
     folder.mkdir(mode=FOLDER_MODE)
     (folder / MARK).write_text(json.dumps({"partitions": partitions}), encoding="utf-8")
     return folder
-
-
-def _is_finished(folder: Path, partitions: int) -> bool:
-    return len(list(folder.glob("*.done"))) >= partitions
 
 
 def _delete_old(home: Path, before: float) -> None:

@@ -131,8 +131,3 @@ class JobRecord:
     def cost_usd(self) -> float | None:
         """Cost of its rows in USD once merged; None before, and when unknown."""
         return None if self.cost_pico_usd is None else self.cost_pico_usd / 10**12
-
-    @property
-    def may_be_at_provider(self) -> bool:
-        """Whether the provider may be processing it."""
-        return self.state in {State.SUBMITTING, State.SUBMITTED}

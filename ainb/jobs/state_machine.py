@@ -37,7 +37,9 @@ def next_step(job: JobRecord, now: float, *, uploads: bool = True) -> Step | Non
         now: Seconds since 1970.
         uploads: Whether the protocol uploads the requests as a file.
     """
-    if is_waiting(job, now) or job.state is State.MERGED:
+    # A wait longer than the maximum means that the clock was set back.
+    is_waiting = now < job.next_at <= now + max(MAX_POLL_SECONDS, job.poll_seconds)
+    if is_waiting or job.state is State.MERGED:
         return None
     if job.state is State.PLANNED:
         if not uploads:
@@ -57,18 +59,11 @@ def sends_nothing(job: JobRecord) -> bool:
     return job.state is State.PLANNED and not job.upload_begun
 
 
-def is_waiting(job: JobRecord, now: float) -> bool:
-    """Whether the next step is not due yet.
-
-    A wait longer than the maximum means that the clock was set back.
-    """
-    return now < job.next_at <= now + max(MAX_POLL_SECONDS, job.poll_seconds)
-
-
 def attached(job: JobRecord, poll_seconds: float) -> JobRecord:
     """The record for another call that continues the job: polls at once, then with that call's wait."""
     job = replace(job, poll_seconds=poll_seconds)
-    return replace(job, polls=0, next_at=0.0) if job.job_id is not None or job.may_be_at_provider else job
+    may_be_sent = job.job_id is not None or job.state in {State.SUBMITTING, State.SUBMITTED}
+    return replace(job, polls=0, next_at=0.0) if may_be_sent else job
 
 
 def poll_wait(job: JobRecord) -> float:

@@ -15,7 +15,7 @@ from ainb.batch.files.parquet import ParquetWriter
 from ainb.batch.files.stream import TemporaryFile
 from ainb.batch.files.suffixes import WRITABLE, format_of, suffix_of
 from ainb.batch.files.table import need_module
-from ainb.batch.files.writers import CsvWriter, Formulas, JsonLinesWriter, PieceWriter
+from ainb.batch.files.writers import CsvWriter, Formulas, JsonLinesWriter
 from ainb.batch.results.frame import Results, column_name
 from ainb.batch.results.row_result import RowResult
 from ainb.errors import ConfigError
@@ -23,6 +23,8 @@ from ainb.errors import ConfigError
 PIECE_ROWS = 10_000
 SHOWN_NAMES = 6
 WRITTEN_BY_THE_MODEL = ("reply", "error_message")
+# Each writes a table in pieces; all pieces have the columns of the first one.
+Writer = CsvWriter | JsonLinesWriter | ParquetWriter
 
 
 class OrderedFile:
@@ -74,7 +76,7 @@ class OrderedFile:
         self._next = 0
         self._piece: list[tuple[tuple[Any, ...], RowResult]] = []
         self._stream: TemporaryFile | None = None
-        self._writer: PieceWriter | None = None
+        self._writer: Writer | None = None
         self._written: Path | None = None
 
     def start(self, position: int, row: Any) -> None:
@@ -176,7 +178,7 @@ class OrderedFile:
         self._writer.write(kept, frame)
         self._piece.clear()
 
-    def _open(self, stream: TemporaryFile) -> PieceWriter:
+    def _open(self, stream: TemporaryFile) -> Writer:
         end = suffix_of(self.path) or ""
         if self._format == "parquet":
             return ParquetWriter(stream)

@@ -90,7 +90,9 @@ class ParquetWriter:
             is_object = str(values.dtype) == "object"
             columns[str(name)] = _array(values.tolist()) if is_object else pa.array(values, from_pandas=True)
         if self._writer is None:
-            fields = [pa.field(name, _open_type(column.type)) for name, column in columns.items()]
+            # An empty column becomes text, because its later values are unknown.
+            types = {name: column.type for name, column in columns.items()}
+            fields = [(name, pa.string() if pa.types.is_null(of) else of) for name, of in types.items()]
             self._schema = pa.schema(fields)
             self._writer = parquet.ParquetWriter(self._file, self._schema)
         arrays = [_cast(columns[field.name], field.type) for field in self._schema]
@@ -137,10 +139,3 @@ def _fitting(value: Any, dtype: Any) -> Any:
 
 def _text(value: Any) -> str | None:
     return None if value is None else cell_text(value)
-
-
-def _open_type(dtype: Any) -> Any:
-    """The type of a column; text if it is empty in the first piece, because later values are unknown."""
-    import pyarrow as pa
-
-    return pa.string() if pa.types.is_null(dtype) else dtype

@@ -1,30 +1,14 @@
-"""`TableFile`: protocol class of file readers, and checks that they share."""
+"""Checks and labels that the readers of all formats share."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
-
-
-class TableFile(Protocol):
-    """A table file that was checked and can be read any number of times.
-
-    Attributes:
-        columns: Labels, each once.
-        length: Number of rows, at most the limit.
-    """
-
-    columns: tuple[str, ...]
-    length: int
-
-    def rows(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """The rows in order, with at least the columns of these labels; an empty cell is None."""
-        ...
 
 
 def check_options(path: Path, given: Mapping[str, Any], known: Sequence[str]) -> None:

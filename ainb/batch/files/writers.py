@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.batch.files.cells import cell_text, escape_formula
 from ainb.plain import is_missing
@@ -16,18 +16,6 @@ if TYPE_CHECKING:
 
 Formulas = Literal["escape", "keep"]
 ByteStream = io.RawIOBase | gzip.GzipFile
-
-
-class PieceWriter(Protocol):
-    """Writes a table in pieces; all pieces have the columns of the first one."""
-
-    def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
-        """Append rows: kept input columns in front, then the results."""
-        ...
-
-    def close(self) -> None:
-        """Write the end of the table."""
-        ...
 
 
 class CsvWriter:
@@ -47,7 +35,7 @@ class CsvWriter:
         self._has_header = False
 
     def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
-        """Append rows; the first call writes the header before them."""
+        """Append rows: kept input columns in front, then the results. The first call writes the header."""
         out = io.StringIO()
         if not self._has_header:
             self._has_header = True
@@ -82,7 +70,7 @@ class JsonLinesWriter:
         self._file = file
 
     def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
-        """Append rows."""
+        """Append rows: kept input columns in front, then the results."""
         names = [*kept, *map(str, frame.columns)]
         columns = [*kept.values(), *(frame[name].tolist() for name in frame.columns)]
         rows = (dict(zip(names, map(_plain, values), strict=True)) for values in zip(*columns, strict=True))

@@ -18,7 +18,6 @@ from ainb.batch.reporter import ProgressReporter
 from ainb.batch.results.row_result import RowResult, to_nano_usd
 from ainb.batch.running.finished import FinishedRows
 from ainb.errors import BatchPendingError
-from ainb.event_loop import carried, ends_program
 from ainb.jobs import JobRecord, State, attached, sends_nothing
 
 LOCK_SECONDS = 1.0
@@ -156,15 +155,11 @@ class JobRunner:
 
     async def _key(self, position: int, item: Any) -> str | None:
         """Key of a row; None if it cannot be sent and already has its result."""
-        try:
-            return (await self._batch.make_call(item)).row_key or ""
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # an error caused by a row's data affects that row only
-            if ends_program(error):
-                raise carried(error) from error
-            self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
+        call = await self._batch.open_row(item)
+        if isinstance(call, RowResult):
+            self._rows.put(position, call, resumed=False)
             return None
+        return call.row_key or ""
 
     async def _loop(self) -> None:
         while not self._stopping:

@@ -24,7 +24,7 @@ from ainb.errors import (
     InvalidReplyError,
     ProviderError,
 )
-from ainb.event_loop import Contained, RaisedByUser, carried, ends_program
+from ainb.event_loop import Contained, RaisedByUser, ends_program
 from ainb.pipeline.rate_limit import OVERLOAD_STATUSES
 
 if TYPE_CHECKING:
@@ -185,13 +185,9 @@ class Runner:
         if (call := self._ahead.take(item)) is not None:
             return call
         try:
-            return await self._context.make_call(item)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an error of a row's data affects that row only
-            if ends_program(error):
-                self._leave(carried(error))
-            return RowResult.of_error(error, status="rejected")
+            return await self._context.open_row(item)
+        except RaisedByUser as error:
+            self._leave(error)
 
     async def _row(self, item: Any) -> tuple[RowResult, bool]:
         """Result of a row, and whether an earlier run had finished it."""
