@@ -1,7 +1,7 @@
 # From a fresh clone with nothing but python3 (3.11 or newer) and make:
-#   make quickstart   a notebook answered by a real model on this machine
-#   make test         every check and every test
-# A second run installs nothing again; PYTHON=python3.13 chooses another interpreter.
+# make quickstart   run a notebook with a real model on this machine
+# make test         run every check and every test
+# A second run installs nothing; PYTHON=python3.13 selects another interpreter.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,11 +12,12 @@ QUICKSTART := notebooks/01_quickstart.ipynb
 REPLAYED := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/04_resilience.ipynb notebooks/05_replay_in_ci.ipynb notebooks/07_compare.ipynb notebooks/08_half_price.ipynb notebooks/09_practices.ipynb
 FAST := tests/test_session.py tests/test_engine.py tests/test_end_to_end.py tests/prompts tests/pricing tests/usage tests/pipeline tests/providers/openai tests/providers/anthropic tests/providers/pydantic_ai
 LIVE := notebooks/00_tutorial.ipynb notebooks/01_quickstart.ipynb notebooks/02_cost_and_errors.ipynb notebooks/03_batch.ipynb notebooks/08_half_price.ipynb
-# A file of tests to a process at a time, the longest files first (tests/conftest.py); one process more than there are cores,
-# for many tests wait.
+# One test file per process at a time, the longest files first (tests/conftest.py); one process more than cores,
+# because many tests wait.
 SIDE_BY_SIDE = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-# Where it is set, each of the hundreds of Pythons that tests and notebooks start compiles the whole package, 0.5 s of CPU.
+# If it is set, each of the hundreds of Python processes of tests and notebooks compiles the whole package: 0.5 s of
+# CPU.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
@@ -62,15 +63,15 @@ check: $(VENV)/.installed-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_import_graph.py
 
-# The checks and the tests that need no server, browser or model; minutes rather than a quarter of an hour.
+# The checks, and the tests that need no server, browser or model: minutes rather than a quarter of an hour.
 test-fast: $(VENV)/.installed-dev
 	$(MAKE) --no-print-directory --jobs check tests-fast
 
 tests-fast: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m 'not slow and not browser and not redis and not local_model' $(SIDE_BY_SIDE) $(FAST)
 
-# Side by side: the checks, the tests, and the notebooks with the model on this machine. The notebooks' replay is among the
-# tests, and the import graph among the checks.
+# In parallel: the checks, the tests, and the notebooks with the model on this machine. The replay of the notebooks
+# is part of the tests, and the import graph part of the checks.
 test: $(VENV)/.installed-dev model
 	$(MAKE) --no-print-directory --jobs check tests notebooks-live
 
@@ -81,12 +82,13 @@ test-all: check model
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 	$(MAKE) --no-print-directory notebooks
 
-# Asks real services, those whose keys are set; costs a fraction of a cent each. Nothing else here leaves this machine.
+# Asks the real services whose keys are set, for a fraction of a cent each. No other target sends requests to
+# services.
 live: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.live
 
-# Twice: replayed from the cassettes, to the letter, with no model asked; and live against the model on this machine, whose
-# words may differ, so that only every cell's running counts.
+# Twice: replayed from the cassettes without a model, where outputs must be identical; and live with the model on
+# this machine, where outputs may differ and every cell must run.
 notebooks: notebooks-replayed notebooks-live
 	$(BIN)/python notebooks/run.py --quiet notebooks/06_team.ipynb
 
@@ -100,8 +102,8 @@ notebooks-live: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python tests/benchmarks/run.py
 
-# The same batch with other packages, which are installed into environments of their own; curator needs one for
-# itself, because it holds openai and litellm at older versions.
+# The same batch with other packages, which are installed into separate environments; curator needs its own, because
+# it requires older versions of openai and litellm.
 bench-peers: $(VENV)/.installed-dev
 	@test -x $(VENV)-peers/bin/python || $(PYTHON) -m venv $(VENV)-peers
 	@test -x $(VENV)-curator/bin/python || $(PYTHON) -m venv $(VENV)-curator
@@ -109,21 +111,21 @@ bench-peers: $(VENV)/.installed-dev
 	$(VENV)-curator/bin/python -m pip --disable-pip-version-check install --quiet bespokelabs-curator
 	$(BIN)/python tests/benchmarks/peers/run.py $(VENV)-peers/bin/python $(VENV)-curator/bin/python
 
-# Every promise under faults with the tests that try to break it; SLOW=--slow adds the long forms.
+# Every promise under faults with the tests that try to break it; SLOW=--slow adds the long variants.
 reliability: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.reliability $(SLOW)
 
-# Strict: a broken link, or a public name, option or error class without a line of documentation, fails. The examples of
-# the pages are run by tests/docs.
+# Strict: fails on a broken link, and on a public name, option or error class without documentation. tests/docs runs
+# the examples of the pages.
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo 'Open build/site/index.html'
 
-# The pictures of the README, made of made-up calls in a real JupyterLab.
+# The pictures of the README, from made-up calls in a real JupyterLab.
 screenshots: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.panels.screenshots
 
-# At a release: the published prices as data of our own.
+# For a release: compile the published prices into the package's data.
 prices: $(VENV)/.installed-dev
 	$(BIN)/python -m ainb.pricing.compile
 

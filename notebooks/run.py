@@ -1,9 +1,9 @@
-"""Run notebooks headless and print what their cells answer.
+"""Run notebooks headless and print the outputs of their cells.
 
     python notebooks/run.py [--quiet] [--save] NOTEBOOK...
 
-The notebook files are changed with ``--save`` only. ``AINB_REPLAY=record`` records their answers, ``replay``
-needs no model. Exits with 1 when a cell fails that is not tagged ``raises-exception``.
+The notebook files are changed only with ``--save``. ``AINB_REPLAY=record`` records the replies; ``replay``
+needs no model. The exit status is 1 if a cell without the tag ``raises-exception`` fails.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def run(path: Path) -> nbformat.NotebookNode:
     """Execute a notebook in its own folder and return it with its outputs."""
     notebook = nbformat.read(path, as_version=4)
     metadata = copy.deepcopy(notebook.metadata)
-    os.environ["AINB_NOTEBOOK"] = str(path.absolute())  # beside it lies its cassette
+    os.environ["AINB_NOTEBOOK"] = str(path.absolute())  # its cassette is beside it
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT_SECONDS,
@@ -38,12 +38,12 @@ def run(path: Path) -> nbformat.NotebookNode:
         coalesce_streams=True,
     )
     client.execute()
-    notebook.metadata = metadata  # without the versions of this machine
+    notebook.metadata = metadata  # drops the versions of this machine
     return notebook
 
 
 def why_skipped(path: Path) -> str | None:
-    """What the notebook needs (``ainb.needs`` in its metadata) and this machine lacks, or None."""
+    """Why the notebook cannot run here: a missing program (``ainb.needs`` in its metadata); else None."""
     program = nbformat.read(path, as_version=4).metadata.get("ainb", {}).get("needs")
     if program is None or shutil.which(program) is not None:
         return None
@@ -51,7 +51,7 @@ def why_skipped(path: Path) -> str | None:
 
 
 def text_of(output: nbformat.NotebookNode) -> str:
-    """What a terminal would show of one output."""
+    """The text of one output as in a terminal."""
     if output.output_type == "stream":
         return str(output.text).rstrip()
     if output.output_type == "error":
@@ -60,7 +60,7 @@ def text_of(output: nbformat.NotebookNode) -> str:
 
 
 def print_cells(notebook: nbformat.NotebookNode) -> None:
-    """Print every code cell, indented behind a bar, and below it what it answered."""
+    """Print every code cell, indented after a bar, and its outputs below."""
     for cell in notebook.cells:
         if cell.cell_type != "code":
             continue
@@ -70,7 +70,7 @@ def print_cells(notebook: nbformat.NotebookNode) -> None:
 
 
 def main() -> int:
-    """Run every notebook that was named."""
+    """Run the given notebooks; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quiet", action="store_true", help="print one line a notebook")
     parser.add_argument("--save", action="store_true", help="keep the outputs in the notebook files")

@@ -1,4 +1,4 @@
-"""How the fault server answers under ``/messages``: bodies and events as Anthropic publishes them.
+"""Anthropic protocol of the fault server: bodies and events under ``/messages`` as Anthropic publishes them.
 
 Source: Anthropic's API reference: Messages, Streaming messages, Errors.
 """
@@ -30,7 +30,7 @@ KINDS = {
 
 
 def whole(step: Fault, request: Any) -> dict[str, Any]:
-    """The body of a plain answer."""
+    """The body of a response that is not streamed."""
     text = _text(step, request)
     return {
         **_head(request),
@@ -42,7 +42,7 @@ def whole(step: Fault, request: Any) -> dict[str, Any]:
 
 
 def events(step: Fault, request: Any) -> list[bytes]:
-    """The events of a streamed answer, each as it is sent."""
+    """The server-sent events of a streamed response, as bytes."""
     text = _text(step, request)
     reason = REASONS.get(step.finish_reason, step.finish_reason)
     start = {
@@ -74,12 +74,12 @@ def events(step: Fault, request: Any) -> list[bytes]:
 
 
 def event(kind: str, fields: Any) -> bytes:
-    """One event as it is sent."""
+    """One server-sent event as bytes."""
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps({"type": kind, **fields}))
 
 
 def fault(step: Fault) -> bytes:
-    """The body of a failure."""
+    """The body of an error response."""
     if step.body is not None:
         return step.body if isinstance(step.body, bytes) else json.dumps(step.body).encode()
     usual: dict[str, bytes] = {

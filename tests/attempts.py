@@ -1,4 +1,4 @@
-"""What the tests of circuit breaker and retry share: a made-up provider, calls to it, and faults."""
+"""Shared parts of the circuit breaker and retry tests: a made-up provider, calls to it, and faults."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ MODULES = (
 
 
 def names_of(*modules: Any) -> SimpleNamespace:
-    """Public names of some modules in one place, so that a scenario runs on the real ones and on broken
-    copies."""
+    """Public names of some modules in one namespace, for scenarios that run on real modules and on
+    mutants."""
     return SimpleNamespace(**{key: value for item in modules for key, value in vars(item).items()})
 
 
@@ -38,13 +38,13 @@ REAL = names_of(*(importlib.import_module(name) for name in MODULES))
 
 @contextmanager
 def broken(mutant: Mutant) -> Iterator[SimpleNamespace]:
-    """The names of all modules, one of them broken."""
+    """The names of all modules, with the mutant in place of the real module."""
     with load_mutant(mutant.module, mutant.old, mutant.new, dependents=_dependents(mutant.module)) as loaded:
         yield names_of(*(loaded.get(name) or importlib.import_module(name) for name in MODULES))
 
 
 def is_killed(m: SimpleNamespace, scenarios: Iterable[Callable[[Any], None]]) -> bool:
-    """Whether one of the scenarios fails on `m`."""
+    """Whether at least one scenario fails on the modules `m`."""
     for scenario in scenarios:
         try:
             scenario(m)
@@ -59,7 +59,7 @@ def _dependents(module: str) -> list[str]:
 
 
 class Place:
-    """As much of a provider as stages ask for."""
+    """A provider with the attributes that the stages read."""
 
     name = "made-up"
     free = True
@@ -84,14 +84,14 @@ def make_call(
 
 
 def fault(status: int | None = 503, **details: Any) -> ProviderError:
-    """The error that an adapter would make of a status."""
+    """The error that an adapter raises for an HTTP status."""
     final = status is not None and 400 <= status < 500 and status not in {408, 409, 425, 429}
     kind = PermanentProviderError if final else TransientProviderError
     return kind(f"made-up answered {status}", status_code=status, **details)
 
 
 class Scripted:
-    """A provider handler that plays outcomes in order, the last one for ever, and notes when it was asked.
+    """A provider handler that plays outcomes in order, repeats the last one, and records call times.
 
     An outcome is a text (answer), an exception (raise it) or a number (seconds to wait before the next
     outcome in the list).
@@ -120,14 +120,14 @@ def virtual_clock() -> FakeClock:
 
 
 class LowRandom:
-    """No jitter at all."""
+    """Random numbers of 0: no jitter."""
 
     def random(self) -> float:
         return 0.0
 
 
 class HighRandom:
-    """As good as all of the jitter."""
+    """Random numbers just below 1: the largest jitter."""
 
     def random(self) -> float:
         return 0.999999

@@ -1,5 +1,4 @@
-"""Fixtures for every test: no network beyond loopback, no keys, no home folder of the person who runs
-them."""
+"""Fixtures for every test: no network beyond loopback, no API keys, no home folder of the user."""
 
 from __future__ import annotations
 
@@ -13,8 +12,8 @@ from tests.memory_folder import open_memory_folder
 from tests.python_path import STARTUP
 
 LOOPBACK = ("127.", "::1", "localhost")
-# Minutes each, the first group with its slow tests. Begun first, or one process would be at the last of them
-# while the others have nothing left.
+# Files that take minutes, some of them only with their slow tests. They start first, so that no worker still
+# runs one of them while the others are idle.
 LONG_FILES = (
     "test_single_flight.py",
     "test_any_value.py",
@@ -35,14 +34,14 @@ LONG_FILES = (
 
 
 def pytest_collection_modifyitems(items):
-    """Long files first, the others in the order in which they were found."""
+    """Run the long files first, and the others in the order of collection."""
     places = {name: place for place, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 def pytest_configure():
-    """What the workers of pytest-xdist and the Pythons that tests start find in their environment."""
-    # A run that a script has put into the background ignores interrupts, also those that tests send.
+    """Set the environment of pytest-xdist workers and of Python processes that tests start."""
+    # A run in the background of a script ignores SIGINT, including the interrupts that tests send.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     folders = os.environ.get("PYTHONPATH", "").split(os.pathsep)
@@ -53,7 +52,7 @@ def pytest_configure():
 
 @pytest.fixture(autouse=True)
 def only_loopback(monkeypatch):
-    """A test that reaches beyond this machine is a bug in the test."""
+    """Fail a test that connects to another machine."""
     connect = socket.socket.connect
 
     def guarded(self, address):
@@ -67,7 +66,7 @@ def only_loopback(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch, tmp_path):
-    """No key, no option and no stored answer of the person's own reaches a test."""
+    """Remove the user's keys, options and stored answers from the environment of the tests."""
     for name in list(os.environ):
         if name.endswith(("_API_KEY", "_BASE_URL")) or (
             name.startswith("AINB_") and name != "AINB_MODEL_DIR"

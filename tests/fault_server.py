@@ -1,35 +1,33 @@
-"""A real HTTP server on loopback that speaks the OpenAI chat protocol, and Anthropic's under ``/messages``,
-and fails on request.
+"""HTTP server on loopback with the OpenAI chat protocol, and Anthropic's under ``/messages``, that fails on
+request.
 
     with FaultServer([503, Fault(status=429, retry_after=0.2), "hello"]) as server:
         session.ask("hi", model="openai:any", api_base=server.base_url)     # OPENAI_API_KEY must be set to
         something
     assert server.hits == 3
 
-`FaultServer(plan)` runs in a thread of its own with a loop of its own, so blocking and asynchronous code may
-call it.
+`FaultServer(plan)` runs an event loop in its own thread, so both blocking and asynchronous code can call it.
 
-The plan says what becomes of each chat call (every POST, whatever its path), in the order of arrival:
+The plan sets the outcome of each chat call (every POST, whatever its path), in the order of arrival:
 
-- ``None``: every call is answered with the text of its last message (an echo);
-- a list of steps, one a call, the last one repeated: a whole number fails with that status, a text is the
-  reply, a `Fault` is anything else;
-- a function ``(Seen) -> step`` called on the server's thread; `random_plan(seed, ...)` makes one from
+- ``None``: the reply to every call is the text of its last message (an echo);
+- a list of steps, one per call, the last one repeated: an int fails with that status, a str is the reply,
+  a `Fault` is anything else;
+- a function ``(Seen) -> step``, called on the server's thread; `random_plan(seed, ...)` makes one from
   probabilities.
 
 A step is played for plain and streamed calls alike (``"stream": true`` in the body gives server-sent events,
-one a word, and a usage chunk when ``stream_options.include_usage`` asks for it). ``GET …/models`` lists
+one per word, and a usage chunk if ``stream_options.include_usage`` is set). ``GET …/models`` lists
 `models`, whatever the plan.
 
-`requests_per_minute` (token bucket of `burst`) and `window` (at most N calls in any S seconds) are limits of
-the server's
-own: a call above them is answered 429 with Retry-After and rate-limit headers, and does not use up a step of
-    the plan.
+`requests_per_minute` (token bucket of `burst`) and `window` (at most N calls in any S seconds) are rate
+limits of the server: a call above them is answered 429 with Retry-After and rate-limit headers, and does
+not use up a step of the plan.
 
-What it saw: `hits` (chat calls, refused ones included), `served` (answered 200), `limited` (refused by its
-limits), `in_flight` and `peak` (most calls at once), `requests` (each call as `Seen`; switch off with
-``record=False``), `wait_for_hits(n)`. With no plan, no limit and ``record=False`` an answer costs a few
-microseconds: that is the server of the benchmarks.
+Counters: `hits` (chat calls, including refused ones), `served` (answered 200), `limited` (refused by the
+rate limits), `in_flight` and `peak` (most calls at once), `requests` (each call as `Seen`; switched off with
+``record=False``), `wait_for_hits(n)`. With no plan, no limit and ``record=False`` an answer takes a few
+microseconds, as the benchmarks need.
 """
 
 from __future__ import annotations
@@ -62,7 +60,7 @@ Action = Literal[
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """What the server does with one chat call.
+    """Outcome of one chat call.
 
     Attributes:
         action: "answer" (with `status`); "reset" the connection before any byte; "cut" it after half the body
@@ -71,16 +69,16 @@ class Fault:
             the body; "not_http" bytes.
         status: HTTP status; anything but 200 gives an error body.
         text: The reply; None repeats the last message.
-        body: This body in place of the usual one: bytes as they are, anything else as JSON.
+        body: Replaces the usual body: bytes are sent unchanged, anything else as JSON.
         code: ``error.code`` of the error body.
         message: ``error.message`` of the error body.
         headers: More response headers.
         retry_after: Value of the Retry-After header, or None for no header.
-        delay_seconds: Wait before anything else.
-        chunk_seconds: Wait before each streamed event.
-        finish_reason: As in the choice.
-        chunk_bytes: Send the body in pieces of this many bytes, each in a packet of its own where the system
-            allows; None at once.
+        delay_seconds: Delay before the response starts.
+        chunk_seconds: Delay before each streamed event.
+        finish_reason: ``finish_reason`` of the choice.
+        chunk_bytes: Send the body in pieces of this many bytes, each in its own packet where possible; None
+            sends it at once.
     """
 
     action: Action = "answer"
@@ -99,14 +97,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One request as it arrived.
+    """One received request.
 
     Attributes:
         method: "GET" or "POST".
         path: Path and query.
         headers: Lower-case names.
-        raw: The body's bytes.
-        at: Monotonic second of arrival.
+        raw: The body as bytes.
+        at: Monotonic time of arrival, in seconds.
     """
 
     method: str
@@ -117,7 +115,7 @@ class Seen:
 
     @property
     def body(self) -> Any:
-        """The body read as JSON."""
+        """The body, parsed as JSON."""
         return orjson.loads(self.raw)
 
 
@@ -127,10 +125,10 @@ ANSWER = Fault()
 
 
 def random_plan(seed: int, faults: Mapping[Step, float]) -> Callable[[Seen], Step]:
-    """A plan that fails with the given probabilities and answers otherwise.
+    """Make a plan that fails with the given probabilities and answers otherwise.
 
     Args:
-        seed: Same seed, same order of steps.
+        seed: The same seed gives the same order of steps.
         faults: Probability of each step; they sum to at most 1.
     """
     rng = random.Random(seed)
@@ -140,19 +138,19 @@ def random_plan(seed: int, faults: Mapping[Step, float]) -> Callable[[Seen], Ste
 
 
 class FaultServer:
-    """The server; a context manager. See the module's docstring.
+    """The server, a context manager. See the docstring of the module.
 
     Args:
-        plan: What becomes of each chat call.
+        plan: Outcomes of the chat calls.
         requests_per_minute: Rate of its token bucket; None means no such limit.
         burst: Size of the bucket; None means max(1, requests_per_minute / 6).
         window: (calls, seconds): no more than `calls` in any `seconds`; None means no such limit.
         delay_seconds: Latency of every answer.
         models: Names that ``GET /models`` lists.
-        api_key: The key it wants to see (else 401); None takes any.
+        api_key: The key that requests must carry (else 401); None accepts any.
         refuse_stream_options: Answer 400 to calls with ``stream_options``, as old servers do.
-        record: Keep what arrives in `requests`.
-        rate_headers: Send OpenAI's six rate headers with every answer, with limits that hold nobody up.
+        record: Keep the received requests in `requests`.
+        rate_headers: Send OpenAI's six rate headers with every answer, with limits too high to delay calls.
     """
 
     def __init__(
@@ -189,7 +187,7 @@ class FaultServer:
 
     @property
     def fast(self) -> bool:
-        """Whether calls may be answered without looking at anything but the prompt."""
+        """Whether the answer depends on nothing but the prompt."""
         limits = self._bucket or self._window or self.api_key or self.refuse_stream_options
         return self.plan is None and not limits and not self.record and not self.delay_seconds
 
@@ -204,14 +202,14 @@ class FaultServer:
         self._thread.join(START_SECONDS)
 
     def wait_for_hits(self, count: int, seconds: float = 10.0) -> bool:
-        """Block until `count` chat calls have arrived; False when that takes longer than `seconds`."""
+        """Wait until `count` chat calls have arrived; False if that takes longer than `seconds`."""
         end = time.monotonic() + seconds
         while self.hits < count and time.monotonic() < end:
             time.sleep(0.002)
         return self.hits >= count
 
     def next_step(self, seen: Seen) -> Fault:
-        """What becomes of this call; limits come before the plan."""
+        """The outcome of a call; rate limits come before the plan."""
         refusal = self._refuse(seen)
         if refusal is not None:
             return refusal
@@ -225,7 +223,8 @@ class FaultServer:
         return Fault(status=step) if isinstance(step, int) else step
 
     def roomy_headers(self) -> dict[str, str]:
-        """The six rate headers, with other numbers from answer to answer; empty where none are sent."""
+        """The six rate headers, with numbers that change from answer to answer; empty without
+        `rate_headers`."""
         if not self.rate_headers:
             return {}
         used, wait = self.hits % 1_000, f"{self.hits % 500}ms"
@@ -239,7 +238,7 @@ class FaultServer:
         }
 
     def knows(self, seen: Seen) -> bool:
-        """Whether the request carries the key that the server wants to see."""
+        """Whether the request carries the expected key."""
         shown = seen.headers.get("x-api-key") or seen.headers.get("authorization", "").removeprefix("Bearer ")
         return self.api_key is None or shown == self.api_key
 
@@ -286,7 +285,7 @@ class FaultServer:
 
 
 class _Bucket:
-    """Token bucket of the server's own, starting full."""
+    """Token bucket of the server, full at the start."""
 
     def __init__(self, per_minute: float, burst: float | None) -> None:
         self._rate = per_minute / 60.0
@@ -295,14 +294,14 @@ class _Bucket:
         self._at: float | None = None
 
     def wait(self, now: float) -> float:
-        """Seconds until one more call fits."""
+        """Seconds until another call is allowed."""
         if self._at is not None:
             self._level = min(self._size, self._level + (now - self._at) * self._rate)
         self._at = now
         return max(0.0, (1.0 - self._level) / self._rate)
 
     def take(self, _now: float) -> None:
-        """Let one call in."""
+        """Count one call."""
         self._level -= 1.0
 
 
@@ -315,18 +314,18 @@ class _Window:
         self._seen: deque[float] = deque()
 
     def wait(self, now: float) -> float:
-        """Seconds until one more call fits."""
+        """Seconds until another call is allowed."""
         while self._seen and self._seen[0] <= now - self._seconds:
             self._seen.popleft()
         return 0.0 if len(self._seen) < self._calls else self._seen[0] + self._seconds - now
 
     def take(self, now: float) -> None:
-        """Let one call in."""
+        """Count one call."""
         self._seen.append(now)
 
 
 class _Connection(asyncio.Protocol):
-    """One client connection; calls on it are answered one after another."""
+    """One client connection; its calls are answered one after another."""
 
     def __init__(self, server: FaultServer) -> None:
         self._server = server
@@ -336,8 +335,8 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: Any) -> None:
         self._transport = transport
-        # asyncio does this only for sockets whose protocol number is set, and accepted ones have none:
-        # without it a stream waits 40 ms for a delayed acknowledgement.
+        # asyncio sets TCP_NODELAY only for sockets with a protocol number, and accepted sockets have none.
+        # Without it a stream waits 40 ms for a delayed acknowledgement.
         sock = transport.get_extra_info("socket")
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server._connections.add(self)
@@ -486,7 +485,7 @@ class _Connection(asyncio.Protocol):
 
 
 def _speaker(path: str) -> Any:
-    """Whoever writes the answers that belong under a path."""
+    """The protocol module that writes the answers under a path."""
     if path.partition("?")[0].endswith("/messages"):
         from tests import anthropic_speaker
 
@@ -548,7 +547,7 @@ def _fault_body(step: Fault) -> bytes:
 
 
 def _echo(request: Any) -> str:
-    # Some clients send no messages, for the sake of the headers.
+    # Some clients send a request without messages to get the headers.
     content = request["messages"][-1]["content"] if request["messages"] else ""
     if isinstance(content, str):
         return content

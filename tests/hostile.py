@@ -1,6 +1,7 @@
-"""What a model, a provider, a name or a file can put into a cell's output to run or to load something.
+"""Hostile strings: attempts to run code or load a resource from a cell's output.
 
-In a browser each that runs opens a dialog, and each that loads asks `evil.example`.
+They may come from a model, a provider, a name or a file. In a browser, code that runs opens a dialog, and a
+resource that loads sends a request to `evil.example`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import importlib
 
 
 class Lazy:
-    """Proxy for a module, imported on first access to an attribute.
+    """Proxy for a module that is imported at the first access to an attribute.
 
     Args:
         name: Full name of the module.

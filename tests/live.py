@@ -1,8 +1,9 @@
-"""Asks each service whose key is set one cheap question, plain and with a schema: ``make live``. Not part of
-the tests.
+"""Ask each service with a key one cheap question, plain and with a schema: ``make live``.
 
-It costs a fraction of a cent for each service, in a home of its own that is removed afterwards;
-`AINB_LIVE_MODELS` (models with commas between them) names others to ask.
+This is not part of the tests.
+
+It costs a fraction of a cent per service and uses a temporary home. `AINB_LIVE_MODELS` (comma-separated
+models) replaces the default models.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ KINDS = {
 
 
 def wanted() -> list[str]:
-    """The models to ask: those that are named, else one of each service whose key is set."""
+    """The models to ask: those in `AINB_LIVE_MODELS`, else one per service whose key is set."""
     named = os.environ.get("AINB_LIVE_MODELS")
     if named:
         return [name.strip() for name in named.split(",")]
@@ -42,7 +43,7 @@ def wanted() -> list[str]:
 
 
 def ask(session: ainb.Session, model: str, kind: str) -> str:
-    """One question, and its outcome in one line."""
+    """Ask one question and return its outcome as one line."""
     try:
         reply = session.ask("Name one color of the rainbow, briefly.", model=model, **KINDS[kind])
     except ainb.AinbError as error:
@@ -53,7 +54,7 @@ def ask(session: ainb.Session, model: str, kind: str) -> str:
 
 
 def main() -> int:
-    """Ask all; the exit status says whether every one answered."""
+    """Ask all models; returns 0 if every one answered, else 1."""
     models = wanted()
     if not models:
         print(

@@ -1,4 +1,4 @@
-"""One made-up secret of every kind that the shipped patterns know, alone and where it usually stands."""
+"""A made-up secret of every kind that the shipped patterns find, alone and in its usual context."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ALNUM = string.ascii_letters + string.digits
 
 
 def made(prefix, length, alphabet=ALNUM, suffix=""):
-    """A made-up secret; put together here, so that this file holds nothing that looks like one."""
+    """A made-up secret, joined here so that this file contains nothing that looks like a secret."""
     return prefix + "a1" + "".join(RNG.choices(alphabet, k=length - 2)) + suffix
 
 
@@ -24,7 +24,7 @@ BECH32 = "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"
 
 
 def run(length, alphabet=ALNUM):
-    """Made-up characters, one of them a digit."""
+    """Made-up characters, including a digit."""
     letters = RNG.choices(alphabet, k=length)
     letters[1] = RNG.choice([letter for letter in alphabet if letter.isdigit()])
     return "".join(letters)
@@ -205,7 +205,7 @@ TAILS = {"password in a URL": "@db.example.org/x", "token value": '"', "secret v
 
 
 def in_place(name: str) -> str:
-    """A secret of that kind with what stands around it."""
+    """A secret of a kind in its usual context."""
     if name in SECRETS:
         return SECRETS[name]
     head, secret = IN_PLACE[name]
@@ -213,7 +213,7 @@ def in_place(name: str) -> str:
 
 
 def bare(name: str) -> str:
-    """The secret alone."""
+    """A secret of a kind without context."""
     return SECRETS[name] if name in SECRETS else IN_PLACE[name][1]
 
 

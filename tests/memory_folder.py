@@ -1,6 +1,6 @@
 """In-memory folder for the temporary files of the tests.
 
-Most tests open their own home with three databases, which takes 90 ms or more on a disk and 10 ms in memory.
+Most tests open a new home with three databases, which takes 90 ms or more on a disk and 10 ms in memory.
 A full run needs about 300 MB.
 """
 
@@ -23,7 +23,7 @@ DAY_SECONDS = 86_400
 
 
 def open_memory_folder() -> None:
-    """Keep the temporary files of this process and its child processes in memory, until it ends.
+    """Keep the temporary files of this process and its child processes in memory until it ends.
 
     Does nothing if TMPDIR is set, or if less than FREE_BYTES of memory are free.
     """

@@ -1,4 +1,4 @@
-"""Seeded mutants: a module with one thing broken, so that a suite can show that it would notice."""
+"""Mutation testing: load a module with one seeded fault, so that a suite can be shown to detect it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from types import ModuleType
 
 @dataclass(frozen=True)
 class Mutant:
-    """One broken line.
+    """One seeded fault: a replacement in the source of a module.
 
     Attributes:
-        module: Dotted name of the module that is broken.
-        old: Source text that occurs exactly once in it.
-        new: What stands in its place.
-        label: What is broken, in words.
+        module: Dotted name of the module to change.
+        old: Source text that occurs exactly once in the module.
+        new: The replacement.
+        label: Description of the fault.
     """
 
     module: str
@@ -32,14 +32,13 @@ class Mutant:
 def load_mutant(
     module: str, old: str, new: str, *, dependents: Sequence[str] = ()
 ) -> Iterator[dict[str, ModuleType]]:
-    """Fresh copies of `module`, broken, and of `dependents`, which import it; the real ones are back
-    afterwards.
+    """Load a mutant of `module` and new copies of its `dependents`; restore the real modules on exit.
 
     Args:
-        module: Dotted name of the module to break.
-        old: Source text to replace; it must occur exactly once, so that a mutant cannot silently go stale.
-        new: What stands in its place.
-        dependents: Modules to load anew on top of the broken one, in the order of their imports.
+        module: Dotted name of the module to change.
+        old: Source text to replace; it must occur exactly once, so that an outdated mutant fails.
+        new: The replacement.
+        dependents: Modules to load again with the mutant, in the order of their imports.
     """
     names = [module, *(name for name in dependents if name != module)]
     kept = {name: sys.modules.get(name) for name in names}
@@ -64,6 +63,6 @@ def _load(name: str, change: tuple[str, str] | None) -> ModuleType:
             raise LookupError(f"{name} holds {source.count(old)} times {old!r}; a mutant needs exactly one")
         source = source.replace(old, new)
     copy = importlib.util.module_from_spec(spec)
-    sys.modules[name] = copy  # dataclasses look their module up there
+    sys.modules[name] = copy  # dataclasses look up their module there
     exec(compile(source, spec.origin, "exec"), copy.__dict__)  # noqa: S102 - our own source, one line changed
     return copy

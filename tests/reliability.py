@@ -33,7 +33,7 @@ class Promise:
     Attributes:
         what: The quantity that is counted.
         goal: The required figure.
-        tests: Test files or functions (``FILE::NAME``) that try to break it.
+        tests: Test files or functions (``FILE::NAME``) that try to break the promise.
     """
 
     what: str
@@ -174,7 +174,7 @@ PROMISES = (
             f"{CIRCUIT}::test_a_mutant_is_killed",
             f"{RETRY}::test_a_mutant_is_killed",
             f"{BUDGET}/test_money_mutants.py",
-            "tests/pipeline/cache/test_single_flight.py::test_random_schedules_notice",
+            "tests/pipeline/cache/test_single_flight.py::test_random_schedules_detect_the_mutant",
             f"{REDIS}/test_redis_scripts.py::test_the_schedules_kill_the_mutant",
         ),
     ),

@@ -1,4 +1,4 @@
-"""IPython shells in this process, without the extension, that are gone when the test is."""
+"""IPython shells in this process without the extension, deleted at the end of the test."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from traitlets.config import Config
 
 @contextlib.contextmanager
 def fresh_shell():
-    """A shell that keeps no history.
+    """A shell without history.
 
-    IPython registers every shell to be reset when the process ends, with a whole garbage collection each:
-    hundreds of them take minutes, and until then each keeps what its cells made.
+    IPython resets every shell at the end of the process, each with a full garbage collection: hundreds of
+    shells take minutes, and until then each keeps the objects of its cells.
     """
     config = Config()
     config.HistoryManager.enabled = False

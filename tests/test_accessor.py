@@ -1,4 +1,4 @@
-"""``df.ai``: the table's rows through the notebook's session."""
+"""Tests of the pandas accessor ``df.ai``, which sends rows through the notebook's session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def current(tmp_path):
 
 
 def test_a_frame_and_a_column_go_through_the_notebooks_session(current):
-    import ainb.accessor  # noqa: F401 - importing it is the act
+    import ainb.accessor  # noqa: F401 - the import registers the accessor
 
     frame = pd.DataFrame({"word": ["x", "y"]}, index=["a", "b"])
 
@@ -43,7 +43,7 @@ def test_a_cell_with_pandas_loaded_finds_it(current):
 
 
 def test_a_table_with_a_column_of_that_name_says_both_ways(current):
-    import ainb.accessor  # noqa: F401 - importing it is the act
+    import ainb.accessor  # noqa: F401 - the import registers the accessor
 
     frame = pd.DataFrame({"ai": ["x"], "word": ["y"]})
 

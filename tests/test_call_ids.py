@@ -1,3 +1,5 @@
+"""Tests of call ids: ULID format and order."""
+
 from __future__ import annotations
 
 from random import Random

@@ -1,4 +1,4 @@
-"""The built distributions: the same bytes each time, everything needed inside, usable without any extra."""
+"""Tests of wheel and sdist: reproducible builds, complete contents, use without any extra."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_the_sdist_holds_what_builds_the_docs_and_runs_the_tests(built):
 
 
 def requirements(texts):
-    """Distributions that these requirements bring along on this machine, without extras."""
+    """Distributions that these requirements install on this machine, without extras."""
     found, waiting = {}, [Requirement(text) for text in texts]
     while waiting:
         wanted = waiting.pop()
@@ -102,7 +102,7 @@ def requirements(texts):
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory, wheel):
-    """Python of an environment with the wheel, what it requires, pytest and nbval; nothing else."""
+    """Python of an environment with only the wheel, its requirements, pytest and nbval."""
     folder = tmp_path_factory.mktemp("clean")
     venv.create(folder, with_pip=False, symlinks=True)
     python = folder / "bin" / "python"

@@ -1,4 +1,4 @@
-"""Sessions that nobody closes free threads and files: a cell that is run again all day holds no more."""
+"""Tests of sessions that are not closed: garbage collection frees their threads and files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import ainb
 from tests.fault_server import FaultServer
 
 PATIENCE_SECONDS = 30.0
-# A writer that is just ending, and the files that it has open.
+# Allowance for a writer thread that is about to end, and for its open files.
 SPARE_THREADS, SPARE_FILES = 2, 8
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts open files in /proc")
@@ -26,7 +26,7 @@ def held():
 
 
 def stays_flat(open_and_use, first, count):
-    """Whether sessions number `first` to `count` leave no more behind than the ones before."""
+    """Whether the sessions from `first` to `count` leave no additional threads and files behind."""
     for number in range(first):
         open_and_use(number)
     threads, files = held()
@@ -47,7 +47,7 @@ def stays_flat(open_and_use, first, count):
 
 @pytest.fixture(autouse=True)
 def threads_that_wait_for_more(monkeypatch):
-    """An idle thread would end by itself within seconds and so hide what is not freed."""
+    """Keep idle threads alive: they end within seconds by default, which would hide a leak."""
     monkeypatch.setattr("ainb.stores.disk.write_queue.IDLE_SECONDS", 3_600.0)
 
 

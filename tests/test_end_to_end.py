@@ -1,4 +1,4 @@
-"""The whole pipeline against a server that fails on request, over real HTTP on loopback."""
+"""Tests of the whole pipeline over HTTP on loopback, against a server that fails on request."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_stages_stand_in_this_order(tmp_path):
     assert [name for name in names if "allback" not in name and "eplay" not in name] == ORDER
 
 
-def test_a_server_that_fails_every_third_call_goes_unnoticed(tmp_path):
+def test_a_server_that_fails_every_third_call_loses_no_reply(tmp_path):
     steps = itertools.cycle([Fault(), Fault(), Fault(status=503)])
     with (
         FaultServer(plan=lambda _seen: next(steps)) as server,

@@ -1,4 +1,4 @@
-"""The loop thread and its jobs."""
+"""Tests of the engine: the thread of the event loop, and jobs on it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The error tree: one line in a notebook, everything on request, and whole after a trip to another
-process."""
+"""Tests of the error classes: one line in a notebook, the traceback on request, pickling."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ def test_an_error_is_one_line_at_first_and_a_traceback_when_shown_again():
     assert "test_errors.py" in "\n".join(again)
 
 
-def test_a_refused_call_is_told_apart_from_one_that_was_sent():
+def test_a_refused_call_differs_from_one_that_was_sent():
     assert issubclass(errors.CircuitOpenError, errors.CallRejectedError)
     assert not issubclass(errors.ProviderError, errors.CallRejectedError)
     assert not issubclass(errors.DeadlineExceededError, errors.CallRejectedError)

@@ -1,4 +1,4 @@
-"""The fault server does what its plan says; everything else trusts it."""
+"""Tests of the fault server, on which other tests depend: it follows its plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that version 0.1.0 wrote are read by this version: a usage log, a journal of batches, a day book."""
+"""Tests of backward compatibility: usage log, batch journal and day book of version 0.1.0 can be read."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_a_failed_row_keeps_its_error(home):
 
 
 def test_the_day_book_settles_what_a_dead_kernel_held(book):
-    """Of two reservations the one that was sent counts as spent, the other one is released."""
+    """Of two reservations, the one whose call was sent counts as spent, and the other is released."""
     assert book.balance(DAY) == Balance(Decimal("3.000000000001"), Decimal(0))
     assert book.balance(Account("day", "2026-09-20")) == Balance(Decimal("0.25"), Decimal(0))
 

@@ -1,4 +1,4 @@
-"""A hard budget around functions of the user's own: its output limit goes to those alone that take one."""
+"""Tests of hard budgets around the user's functions: only functions that take an output limit get one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What lies in the home folder is the person's alone, and whatever is done to it, no call fails and
-nothing outside is touched."""
+"""Tests of the home folder: private modes, and damaged or replaced files, which fail no call."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ PRICES = {"ollama:m": {"input_usd_per_million": 1, "output_usd_per_million": 1}}
 
 @contextlib.contextmanager
 def opened(home):
-    """A session that writes every file a home can hold."""
+    """A session with options under which it writes every file of a home."""
     config = Config(home=home, budget=ainb.Budget(usd=5, per="day"), log_content=True, prices=PRICES)
     with (
         FaultServer() as server,
@@ -162,7 +161,7 @@ def test_the_list_of_files_is_complete(whole):
 
 
 def batch_or_one_line(session):
-    """Without its journal a batch could not be resumed, and is refused in one line."""
+    """Check that a batch is answered, or refused in one line because its journal cannot be used."""
     try:
         frame = session.map(["a", "c"], "say {value}")
     except AinbError as error:
@@ -213,7 +212,7 @@ def test_a_home_that_cannot_be_written_costs_memory_but_no_call(tmp_path):
         assert session.ask("x").text == "x"
 
 
-# Nothing stored can ever run.
+# Stored data is never executed.
 
 RUNS = {
     "pickle",
@@ -243,7 +242,7 @@ def test_no_module_of_the_package_can_run_what_was_stored():
     for path in PACKAGE.rglob("*.py"):
         names = list(imported(ast.parse(path.read_text(encoding="utf-8"))))
         if path == PACKAGE / "magics" / "each.py":
-            names.remove("eval()")  # the expression that the user types behind --each, as %%time would
+            names.remove("eval()")  # evaluates the expression that the user types after --each
             names.remove("compile()")
         assert not {name.split(".")[0] for name in names} & RUNS, path
         assert not {"eval()", "exec()", "compile()", "os.system()", "__import__()", "pd.read_pickle()"} & set(

@@ -1,4 +1,4 @@
-"""The import graph of ainb: no cycles, and no look-up of the front end in sys.modules."""
+"""Tests of the import graph: no cycles, and no lookup of our own modules in sys.modules."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PACKAGE = Path(ainb.__file__).parent
 
 @pytest.fixture(scope="module")
 def graph():
-    """Imports at the top of a module, inside functions and under TYPE_CHECKING alike."""
+    """All imports: at the top of modules, inside functions, and under TYPE_CHECKING."""
     return grimp.build_graph("ainb", cache_dir=None)
 
 
 def find_cycle(imports):
-    """One cycle as a list of modules that ends where it begins; None where there is none."""
+    """One cycle as a list of modules with the first one repeated at the end; None if there is no cycle."""
     try:
         graphlib.TopologicalSorter(imports).prepare()
     except graphlib.CycleError as error:

@@ -1,9 +1,8 @@
-"""``03_batch.ipynb`` itself, in a kernel that is killed half-way: run again, it finishes and pays only for
-the rest.
+"""Tests of ``03_batch.ipynb`` in a kernel that is killed halfway: a second run pays only for the rest.
 
-A server on loopback stands in for the local model. It answers at a steady pace, so that there is a half-way
-on a machine of any speed, it counts what reached it, and its model has a price, so that what was paid for
-stands in the usage log.
+A server on loopback replaces the local model. It answers at a steady pace, so that the notebook can be killed
+halfway on a machine of any speed. It counts requests, and its model has a price, so that the usage log shows
+which calls were paid.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ PAID_MODEL = "openai:gpt-4o-mini"
 
 
 def stand_in():
-    """A plan that labels each sentence as people did."""
+    """A plan of the fault server that answers each sentence with its human label."""
     reviews = pd.read_csv(FOLDER / "data" / "reviews.csv")
     labels = {
         text: "positive" if rating > 0 else "negative"
@@ -49,8 +48,7 @@ def stand_in():
 
 @pytest.fixture
 def laptop(tmp_path, monkeypatch):
-    """The shipped notebook in a folder of its own, its model replaced by the stand-in, and a home that
-    remembers."""
+    """A copy of the shipped notebook that uses the server's model, and a home that outlives the kernel."""
     (tmp_path / "data").symlink_to(FOLDER / "data")
     path = tmp_path / "03_batch.ipynb"
     shipped = (FOLDER / path.name).read_text("utf-8")
@@ -68,7 +66,7 @@ def laptop(tmp_path, monkeypatch):
 
 
 def start(path):
-    """Run the notebook in a kernel of its own and save it, as ``make notebooks`` does."""
+    """Run the notebook in a new kernel and save it, as ``make notebooks`` does."""
     return subprocess.Popen(
         [sys.executable, FOLDER / "run.py", "--quiet", "--save", path],
         cwd=path.parent, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -76,7 +74,7 @@ def start(path):
 
 
 def journal_rows(home):
-    """Rows that the journal holds for the notebook's run; 0 before there is one."""
+    """Number of rows of the notebook's run in the journal; 0 without a journal."""
     path = home / "journal.sqlite3"
     if not path.exists():
         return 0
@@ -89,7 +87,7 @@ def journal_rows(home):
 
 
 def run_and_kill(path, at_rows):
-    """Run the notebook and kill its kernel as soon as the journal holds that many rows."""
+    """Run the notebook and kill its kernel as soon as the journal has that many rows."""
     with start(path) as runner:
         end = time.monotonic() + WAIT_SECONDS
         while (

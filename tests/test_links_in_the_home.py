@@ -1,5 +1,4 @@
-"""Links and modes in the home: nothing outside changes, whatever was put in the place of a file or a
-folder."""
+"""Tests of symbolic links and modes in the home: no file outside the home is changed."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ def whole(tmp_path_factory):
 
 
 def names(folder):
-    """Every file and folder that a home holds after use, and those that belong to it at other times."""
+    """Every file and folder of a home: those that exist after use, and temporary ones."""
     found = {str(path.relative_to(folder)) for path in folder.rglob("*") if "owners/" not in str(path)}
     beside = {
         f"{name}{end}" for name in found if name.endswith((".db", ".sqlite3")) for end in ("-wal", "-shm")
@@ -36,7 +35,7 @@ def names(folder):
 
 
 def snapshot(folder):
-    """Names, kinds, contents and modes of everything below a folder."""
+    """Names, modes and contents of everything below a folder."""
     return {
         str(path.relative_to(folder)): (
             stat.S_IMODE(path.lstat().st_mode),
@@ -85,7 +84,7 @@ def test_every_folder_on_the_way_to_a_new_home_is_private_with_umask_000(tmp_pat
     "modes", [(0o755, 0o644), (0o700, 0o600), (0o777, 0o666)], ids=["read-only", "closed", "open to all"]
 )
 def test_a_home_of_another_user_costs_notices_and_no_call(whole, modes):
-    # Not below tmp_path, which another user may not enter.
+    # Not below tmp_path, which other users cannot enter.
     root = pathlib.Path("/tmp") / f"ainb-home-{os.getpid()}-{modes[0]}"  # noqa: S108 - removed below
     home = root / "home"
     try:

@@ -1,5 +1,4 @@
-"""The notebooks that ship: in replay each passes strict nbval with no model, no key and no network, and
-shows the same bytes."""
+"""Tests of the shipped notebooks: strict nbval in replay, without model, key or network."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ FOLDER = ROOT / "notebooks"
 NOTEBOOKS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 SERVED = "06_team.ipynb"  # needs a redis-server
 WAIT_SECONDS = 600
-# Into every Python of the run, kernels included: nothing beyond loopback, and no llama.cpp.
+# Loaded by every Python process of the run, including kernels: no network beyond loopback, no llama.cpp.
 GUARD = """
 import socket, sys
 connect = socket.socket.connect
@@ -45,7 +44,7 @@ PLUGIN = [] if is_installed() else ["-p", "ainb.pytest_plugin"]
 
 @pytest.fixture
 def colleague(tmp_path, monkeypatch):
-    """A laptop with the repository and nothing else: no model, no key, no home, no network."""
+    """A machine that has only the repository: no model, no key, no home, no network."""
     guard = tmp_path / "guard"
     guard.mkdir()
     (guard / "sitecustomize.py").write_text(GUARD)
@@ -75,7 +74,7 @@ def nbval(*arguments, cwd=ROOT):
 
 @pytest.fixture
 def runnable(colleague):
-    """The notebooks that this machine can run: all but the one whose server is not installed."""
+    """The notebooks that this machine can run: the one that needs a server only if it is installed."""
     if shutil.which("redis-server") is None:
         assert not REQUIRED, "redis-server is not installed"
         (colleague / SERVED).unlink()
@@ -112,7 +111,7 @@ def test_every_notebook_run_again_elsewhere_shows_the_bytes_it_was_saved_with(
 
 
 def compared(path):
-    """The cells as nbval compares them: without the outputs that the notebook says differ from run to run."""
+    """The cells as nbval compares them: without outputs that the notebook marks as changing."""
     found = cells(path)
     for cell in found:
         if "nbval-ignore-output" in cell["metadata"].get("tags", ()):
@@ -121,8 +120,8 @@ def compared(path):
 
 
 def cells(path):
-    """The cells with their outputs; of a picture only that it is there, as nbval does: an axis of time
-    moves with the clock."""
+    """The cells with their outputs, without the bytes of pictures, whose time axis changes; nbval skips them,
+    too."""
     found = json.loads(path.read_text("utf-8"))["cells"]
     for cell in found:
         for output in cell.get("outputs", ()):

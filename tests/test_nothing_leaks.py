@@ -1,5 +1,4 @@
-"""Secrets of every kind, put into everything that a person, a row or a provider can say: in nothing that
-leaves or is kept do they stand."""
+"""Tests of redaction end to end: no secret from a prompt, row or reply is sent, displayed or stored."""
 
 from __future__ import annotations
 
@@ -46,7 +45,7 @@ def framed(secret, name):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A server that repeats what it is told, and a session that keeps all it can in its home."""
+    """A server that echoes its prompts, and a session that stores as much as possible in its home."""
     folder = tmp_path_factory.mktemp("home")
     lines, events = [], []
 
@@ -113,8 +112,8 @@ def check(place, secret, call, *, key=KEY):
     return result
 
 
-# Every frame for what is known by its place and for the commonest tokens, one of them for each of the many
-# others.
+# Every frame for the secrets that are found by their context and for the commonest tokens; one frame for each
+# of the others.
 IN_FRAMES = [
     (name, frame)
     for at, name in enumerate((*IN_PLACE, *SECRETS))
@@ -164,7 +163,7 @@ def test_a_secret_in_any_text_and_any_place_leaves_in_nothing(place, name, befor
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_secret_in_a_providers_refusal_is_shown_to_nobody(place, name):
+def test_a_secret_in_a_providers_refusal_is_never_shown(place, name):
     place[1].plan = [
         Fault(status=400, code=in_place(name)[:70], message=f"rejected: {in_place(name)} ({KEY})")
     ]
@@ -190,7 +189,7 @@ def test_no_error_shows_a_secret_however_it_is_made_or_carried():
     secret = in_place("OpenAI key")
     kinds = [AinbError, ConfigError, InvalidPromptError, TransientProviderError]
     for error in [kind(f"broken: {secret}") for kind in kinds]:
-        for carried in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301 - what another process of ours hands back
+        for carried in (error, copy.copy(error), pickle.loads(pickle.dumps(error))):  # noqa: S301 - our own bytes
             assert str(carried) == "broken: [redacted OpenAI key]"
 
 
@@ -220,7 +219,7 @@ def test_reprs_of_what_holds_a_key_do_not_show_it(monkeypatch):
     assert all(KEY not in text for text in texts)
 
 
-# Whatever comes, the outcome is a reply or one of our errors.
+# Every outcome is a reply or one of our errors.
 
 PROMPTS = st.one_of(
     st.text(st.characters(), max_size=400),
@@ -312,7 +311,7 @@ def json_values(words):
 
 
 def damaged(text_and_places):
-    """A body of which a stretch is cut out, or one that ends too soon."""
+    """A body with a part cut out, or a truncated one."""
     body, first, last = text_and_places
     return body[: first % (len(body) + 1)] + body[len(body) - last % (len(body) + 1) :]
 
@@ -395,6 +394,6 @@ def test_a_secret_in_the_template_or_the_rows_of_a_batch_is_kept_nowhere(place, 
     assert secret not in frame.to_string() + runs
     kept = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
     assert b"Explain" in kept
-    # Not even the beginning of it, where a title was cut.
+    # Titles are cut, so the beginning of the secret must be absent, too.
     assert secret[:20].encode() not in kept
     assert all(secret.encode() not in seen.raw for seen in place[1].requests)

@@ -1,4 +1,4 @@
-"""numpy's scalars are numbers, and a misspelt option is an error that says what was meant."""
+"""Tests of option values: numpy scalars count as numbers, misspelt options get a suggestion."""
 
 from __future__ import annotations
 

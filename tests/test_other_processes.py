@@ -1,4 +1,4 @@
-"""Sessions in processes that are stopped for longer than their deadlines, and in forked workers."""
+"""Tests of sessions in processes that are stopped for longer than their deadlines, and in forked workers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_batch_that_is_stopped_for_longer_than_its_deadlines_goes_on(tmp_path,
     assert process.returncode == 0
     counts = json.loads(lines[1])
     assert sum(counts.values()) == 60
-    # Only calls that were under way when it was stopped may have run out of time.
+    # Only calls that were in flight when the process was stopped may have timed out.
     assert counts["ok"] >= 60 - 8, out
     assert set(json.loads(lines[2])) <= {"DeadlineExceededError", "TransientProviderError"}
     assert lines[3] == "after"
@@ -74,7 +74,7 @@ def test_a_batch_that_is_stopped_for_longer_than_its_deadlines_goes_on(tmp_path,
 
 
 def ask_in_child(question):
-    """Ask through the session of the parent, which the fork has copied."""
+    """Ask with the parent's session, which the fork has copied."""
     return SESSION.ask(question).text, os.getpid()
 
 

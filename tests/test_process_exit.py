@@ -1,4 +1,4 @@
-"""Sessions that nobody closes: their rows are written, their threads end, and the process exits by itself."""
+"""Tests of process exit without closed sessions: rows are written, threads end, and the process exits."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_process_that_closes_no_session_exits_cleanly_with_every_row_kept(tmp_
     assert sum(rows(tmp_path / str(number)) for number in range(5)) == 50 + 1 + 2
     for number in range(5):
         with contextlib.closing(sqlite3.connect(tmp_path / str(number) / "cache" / "cache.db")) as connection:
-            # Not every answer: one that finds the file locked for 50 ms stays in memory.
+            # Not every answer: if the file is locked for 50 ms, the answer stays in memory.
             assert connection.execute("SELECT count(*) FROM Cache").fetchone()[0] > 0
     assert not [*tmp_path.rglob("*-wal"), *tmp_path.rglob("*.lock")]
 

@@ -1,5 +1,4 @@
-"""The pytest plugin: replay and static display for ``--nbval``, each notebook's own name, and nothing for
-anybody else."""
+"""Tests of the pytest plugin: replay, static display and notebook name under ``--nbval`` only."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ def a_folder_of_its_own(tmp_path, monkeypatch):
 
 
 def notebook(path, *codes):
-    """A notebook whose code cells are saved with the texts that they must print."""
+    """A notebook of code cells, saved with the outputs that they must print."""
     book = v4.new_notebook()
     for number, (source, printed) in enumerate(codes, 1):
         outputs = [v4.new_output("stream", name="stdout", text=f"{printed}\n")]
@@ -40,7 +39,7 @@ def pytest_run(*arguments):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_strict_runs_replay_with_static_display_and_each_kernel_knows_its_notebook(tmp_path):
+def test_strict_runs_replay_with_static_display_and_the_notebooks_name(tmp_path):
     for name in ("one", "two"):
         notebook(
             tmp_path / f"{name}.ipynb",
@@ -54,7 +53,7 @@ def test_strict_runs_replay_with_static_display_and_each_kernel_knows_its_notebo
     assert "4 passed" in said
 
 
-def test_what_the_person_chose_stands(tmp_path, monkeypatch):
+def test_options_of_the_user_are_kept(tmp_path, monkeypatch):
     monkeypatch.setenv("AINB_REPLAY", "auto")
     monkeypatch.setenv("AINB_DISPLAY", "text")
     notebook(tmp_path / "one.ipynb", (SHOW, "auto text one.ipynb"))
@@ -64,7 +63,7 @@ def test_what_the_person_chose_stands(tmp_path, monkeypatch):
     assert code == 0, said
 
 
-def test_a_lax_run_is_told_its_name_alone(tmp_path):
+def test_a_lax_run_gets_the_notebooks_name_only(tmp_path):
     notebook(tmp_path / "one.ipynb", (f"# NBVAL_CHECK_OUTPUT\n{SHOW}", "None None one.ipynb"))
 
     code, said = pytest_run("--nbval-lax", "--nbval-current-env")

@@ -1,4 +1,4 @@
-"""The table of promises names tests that exist, and tells those that hold from those that do not."""
+"""Tests of the table of promises: its tests exist, and a failed promise is reported as failed."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def test_the_tests_of_the_table_exist(name):
         ([], False, "NOT RUN: all its tests are slow; add --slow"),
     ],
 )
-def test_what_the_tests_of_a_row_say_is_what_it_says(tmp_path, cases, holds, words):
+def test_the_result_of_a_row_is_that_of_its_tests(tmp_path, cases, holds, words):
     report = tmp_path / "report.xml"
     report.write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
 
     assert read_report(report) == (words, holds)
 
 
-def test_the_tests_are_run_and_what_breaks_is_told(tmp_path, capsys, monkeypatch):
+def test_the_tests_are_run_and_failures_are_reported(tmp_path, capsys, monkeypatch):
     path = tmp_path / "test_made_up.py"
     path.write_text("def test_good(): pass\ndef test_bad(): assert False\n")
     row = Promise("made up", "0", (str(path),))

@@ -1,4 +1,4 @@
-"""The composition root: stage order, prompts, models, and the calls that need no network."""
+"""Tests of Session: stage order, prompts, models, and calls without a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ainb.prompts.messages import read_prompt
 from ainb.session import Session
 
 
-def test_a_prompt_goes_out_and_a_reply_comes_back():
+def test_a_prompt_is_sent_and_a_reply_returned():
     with Session("scripted:echo") as session:
         reply = session.ask("hello there")
 
@@ -44,7 +44,7 @@ def test_an_alias_stands_for_a_model():
     assert session.ask("x").text == "x"
 
 
-def test_aliases_in_a_circle_are_an_error():
+def test_cyclic_aliases_are_an_error():
     session = Session("e", config=ainb.Config(aliases={"e": "f", "f": "e"}))
 
     with pytest.raises(ConfigError, match="refers to itself"):
@@ -82,7 +82,7 @@ def test_an_empty_prompt_is_refused_before_anything_is_sent(prompt):
         ("scripted:nowhere", "there is no script 'nowhere'"),
     ],
 )
-def test_a_model_that_does_not_exist_is_told_with_what_does(model, said):
+def test_an_error_for_an_unknown_model_names_those_that_exist(model, said):
     with pytest.raises(ConfigError, match=said):
         Session(model).ask("x")
 
@@ -122,10 +122,10 @@ def test_pieces_of_a_streamed_reply_arrive_in_order():
     assert reply.text == "one\ntwo\nthree"
 
 
-def test_every_public_name_can_be_had():
+def test_every_public_name_can_be_imported():
     assert all(getattr(ainb, name) is not None for name in ainb.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        ainb.nothing  # noqa: B018 - the look-up is the act
+        ainb.nothing  # noqa: B018 - the lookup is tested
 
 
 def test_a_user_has_limits_of_its_own_inside_those_of_all(tmp_path):

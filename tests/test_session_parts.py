@@ -1,4 +1,4 @@
-"""What a session lets people ask and change between calls: schemas, budget, cache, previews."""
+"""Tests of Session between calls: schemas, budget, cache, previews."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Mood:
 
 @pytest.fixture
 def priced(monkeypatch, tmp_path):
-    """A session whose model costs a thousandth of a dollar a token."""
+    """A session whose model costs $0.001 per token."""
     monkeypatch.setenv("OPENAI_API_KEY", "not a real key")
     with (
         FaultServer() as server,
@@ -222,7 +222,7 @@ def test_a_preview_of_rows_is_of_the_first_that_can_be_filled():
         ([None], "no row can be filled"),
     ],
 )
-def test_rows_that_cannot_be_looked_at_are_told(rows, said):
+def test_rows_that_cannot_be_previewed_are_refused(rows, said):
     with pytest.raises(ConfigError, match=said):
         Session("scripted:echo").preview_map(rows, "say {value}")
 

@@ -1,5 +1,4 @@
-"""A notebook from an author to a colleague, whole: what was pasted into it leaves nowhere, and what it
-answered comes again with no key."""
+"""Tests of a shared notebook: pasted keys are never sent or stored, and replay needs no key."""
 
 from __future__ import annotations
 
@@ -68,8 +67,8 @@ EVERYTHING = [
 
 
 def answer(seen):
-    """A model that repeats what it is told, knows the key it was sent, answers with a page, or refuses
-    with all it has."""
+    """A model that echoes the prompt, repeats its key, answers with HTML, or refuses and repeats the
+    request."""
     prompt = seen.body["messages"][-1]["content"]
     if "Fail" in prompt:
         return Fault(status=400, code=PASTED[:70], message=f"refused: {prompt} {PASTED} {OWN}")
@@ -92,7 +91,7 @@ def write(path, sources):
 
 @pytest.fixture(scope="module", params=["off", "record"])
 def author(request, tmp_path_factory):
-    """The folder after the notebook has run and was saved, and the requests that arrived."""
+    """The author's side: the folder after the notebook was run and saved, and the requests received."""
     folder = tmp_path_factory.mktemp("author")
     (folder / "poisoned.csv").write_text(POISONED, encoding="utf-8")
     (folder / "secrets.json").write_text(json.dumps(EVERYTHING), encoding="utf-8")
@@ -126,7 +125,7 @@ def test_no_output_holds_a_key_and_the_cell_says_that_its_source_does(author):
     for name in (*NAMES, "OPENAI_API_KEY"):
         assert f"[redacted {name}]" in said
     assert "take it out before you share the notebook" in str(book.cells[3].outputs)
-    # The source is the author's own: what was pasted still stands there, once for each time.
+    # The source is left to the author: it still contains what was pasted, once for each time.
     assert sum(PASTED in cell.source for cell in book.cells) == 2
 
 
@@ -169,13 +168,13 @@ def test_no_html_of_the_model_touches_the_page(author):
 
     assert any('sandbox=""' in page and "srcdoc=" in page for page in pages)
     for page in pages:
-        # What stands in srcdoc is shown in a frame of its own that runs nothing.
+        # The content of srcdoc is shown in a sandboxed frame that runs no scripts.
         assert not re.search(r"<script\b|<img src=x", re.sub(r'srcdoc="[^"]*"', "", page))
         assert "srcdoc" not in page or 'sandbox=""' in page
     assert "\x1b]0;" not in nbformat.writes(book)
 
 
-# The colleague
+# The colleague's side
 
 ANSWERS = [
     "%load_ext ainb",
@@ -227,7 +226,7 @@ def repository(tmp_path_factory):
 
 @pytest.fixture
 def laptop(repository, tmp_path, monkeypatch):
-    """A clone of it where there is no key, no option, no home that may be written to, and no network."""
+    """A clone of the repository on a machine without key, options, writable home and network."""
     clone = tmp_path / "clone"
     git("clone", str(repository), str(clone), cwd=tmp_path)
     guard = tmp_path / "guard"

@@ -1,4 +1,4 @@
-"""Token counts: exact offline, bounded on hostile input."""
+"""Tests of token counts: exact without a network, bounded time on hostile input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HARD = {
     "empty": "",
     "english": "Hello, world! It's the year's end; they'll say we've won.",
     "emoji": "👩‍👩‍👧‍👦🇩🇪👍🏽 ok",
-    "cjk": "今天天气很好，我们去公园散步吧。日本語のテキストです。한국어 문장입니다.",  # noqa: RUF001 - Chinese punctuation is the point
+    "cjk": "今天天气很好，我们去公园散步吧。日本語のテキストです。한국어 문장입니다.",  # noqa: RUF001 - Chinese punctuation is tested
     "code": "def f(x):\n    return {k: v**2 for k, v in x.items() if k != '__id__'}\n\n\n# done\t\t!",
     "white space": "a   \n\n\n   b \t\t  \r\n\r\n    c     ",
     "special tokens": "<|endoftext|> and <|endofprompt|> and <|fim_prefix|>",

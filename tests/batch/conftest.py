@@ -1,4 +1,4 @@
-"""Sessions in a home of their own: on scripted models, and on a server of the test."""
+"""Fixtures of the batch tests: sessions in a temporary home, with scripted models or a test server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def session(tmp_path, events):
 
 @pytest.fixture
 def make_session(tmp_path, events, monkeypatch):
-    """A session on a server, in one home."""
+    """Makes sessions that send to a server and share one home."""
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-nobody")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key-of-nobody")
     made = []

@@ -1,5 +1,4 @@
-"""One value never stops a batch: any reply and any JSON value ends as a row, in frame, files and journal
-alike."""
+"""Property tests of values in a batch: any reply or JSON value becomes a row in frame, files and journal."""
 
 from __future__ import annotations
 
@@ -64,7 +63,7 @@ def nested(levels):
 
 
 def write_and_read(result, folder, end):
-    """Rows of the file that the result is written to."""
+    """Write the result to a file and return the rows of the file."""
     path = folder / f"t{end}"
     path.unlink(missing_ok=True)
     guard = OutputGuard(folder / "home")
@@ -80,7 +79,7 @@ def write_and_read(result, folder, end):
 
 
 def check_row(text, fields, folder):
-    """A row with these values goes into a result, the journal and back, a frame and every kind of file."""
+    """Check that a row with these values survives a result, the journal, a frame and every file format."""
     reply = Reply(text=text, usage=Usage(input_tokens=1, output_tokens=2))
     try:
         result = RowResult.of_reply(reply, check_fields(fields, DTYPES))
@@ -115,7 +114,7 @@ FIELDS = st.fixed_dictionaries({}, optional=dict.fromkeys(DTYPES, VALUES))
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    # Thirty thousand small files need not survive a power cut.
+    # fsync is not needed here, and it is slow for thirty thousand small files.
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)
     return tmp_path
 
@@ -181,7 +180,7 @@ def test_every_odd_reply_of_a_function_ends_as_a_row_and_is_resumed_the_same(ses
     journal.close()
     second = run()
 
-    assert len(calls) == asked  # every row stood in the journal
+    assert len(calls) == asked  # every row was in the journal
     if end is None:
         assert set(first["status"]) <= {"ok", "error"}
         assert (first["status"] == "ok").sum() >= 5
@@ -269,13 +268,13 @@ def test_counts_of_a_provider_are_checked_in_both_protocols(tmp_path, monkeypatc
     assert (None if pd.isna(frame["input_tokens"][0]) else frame["input_tokens"][0]) == read
 
 
-class Mute(Exception):  # noqa: N818 - made to be odd
+class Mute(Exception):  # noqa: N818 - unusual on purpose
     def __str__(self):
         raise RuntimeError("no words")
 
 
-class Odd(Exception):  # noqa: N818 - made to be odd
-    """Like the errors of HTTP clients, whose `text` is a method or a property that reads."""
+class Odd(Exception):  # noqa: N818 - unusual on purpose
+    """An error like those of HTTP clients, whose `text` is a method or a property."""
 
     status_code = "401"
 
@@ -283,7 +282,7 @@ class Odd(Exception):  # noqa: N818 - made to be odd
         return "a method"
 
 
-class Broken(Exception):  # noqa: N818 - made to be odd
+class Broken(Exception):  # noqa: N818 - unusual on purpose
     @property
     def status_code(self):
         raise ZeroDivisionError

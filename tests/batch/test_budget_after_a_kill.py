@@ -1,4 +1,4 @@
-"""The day's budget after a batch was killed: what was in flight counts by what its rows did cost."""
+"""Tests of the day's budget after a kill: rows in flight count according to the cost of earlier rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_budget_counts_about_what_was_served(tmp_path, monkeypatch, hits):
             counted = session.budget_status()[0].spent_usd
             one = session.ask("row 100000").cost_usd
 
-    # The last rows that were served were not acknowledged yet; they and those in flight count up to twice.
+    # The last rows that were served are not yet acknowledged; they and the rows in flight may count twice.
     assert one * (hits - 64) * 9 / 10 <= counted <= one * server.hits * 3
 
 

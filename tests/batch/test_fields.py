@@ -1,4 +1,4 @@
-"""Which braced texts of a batch's prompt are filled, refused, or sent as typed and named."""
+"""Tests of braces in a batch prompt: which are filled, refused, or sent as typed with a notice."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_what_is_nearly_a_label_is_an_error_that_names_it_and_the_way_out(sessio
 def test_other_braces_stay_as_typed(session, typed):
     frame = pd.DataFrame({"review": ["x"], "stars": [3]})
 
-    if typed == '{"review"}: no':  # a label in quotes is nearly the label
+    if typed == '{"review"}: no':  # a quoted label is taken for a misspelt label
         with pytest.raises(ConfigError, match="did you mean"):
             session.map(frame, typed)
         return

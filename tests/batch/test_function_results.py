@@ -1,4 +1,4 @@
-"""What a mapped function returns: columns by key, or the object itself."""
+"""Tests of the results of mapped functions: columns by key, or the object itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Label(pydantic.BaseModel):
 
 
 class Opaque:
-    """An object that JSON does not know."""
+    """An object that cannot be written as JSON."""
 
     def __str__(self):
         return "opaque!"

@@ -1,5 +1,4 @@
-"""After a kill, at any moment and by any signal, the usage log holds every call whose row is in the
-journal."""
+"""Tests of the usage log after a kill: it has every call whose row is in the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table through the pipeline: what comes back for what goes in."""
+"""Tests of Session.map: sources, templates, result columns, errors, progress, files."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_every_kind_of_source_fills_the_template_by_one_pass(session, data, temp
         ("{{review}}", "uses no column"),
     ],
 )
-def test_a_template_that_cannot_be_filled_is_told_before_anything_is_sent(session, template, said):
+def test_a_template_that_cannot_be_filled_is_refused_before_anything_is_sent(session, template, said):
     frame = pd.DataFrame({"review": ["x"], "n": [1]})
 
     with pytest.raises(ConfigError, match=said):
@@ -130,18 +130,18 @@ def test_a_template_that_cannot_be_filled_is_told_before_anything_is_sent(sessio
         ({"model": "nope:x"}, "names no provider"),
     ],
 )
-def test_options_that_make_no_sense_are_told_before_anything_is_sent(session, options, said):
+def test_invalid_options_are_refused_before_anything_is_sent(session, options, said):
     with pytest.raises(ConfigError, match=said):
         session.map(pd.DataFrame({"a": ["x"]}), "{a}", **options)
 
 
 @pytest.mark.parametrize("data", ["text", b"bytes", {"a": 1}, 3, None])
-def test_what_holds_no_rows_is_told(session, data):
+def test_data_without_rows_is_refused(session, data):
     with pytest.raises(ConfigError, match="a batch takes a DataFrame"):
         session.map(data, "{value}")
 
 
-def test_two_columns_of_one_name_are_told(session):
+def test_a_repeated_column_name_is_refused(session):
     with pytest.raises(ConfigError, match="several columns named 'a'"):
         session.map(pd.DataFrame([[1, 2]], columns=["a", "a"]), "{a}")
 
@@ -157,7 +157,7 @@ def test_identical_rows_share_one_call_with_the_cache_off_too(session):
     assert result["cost_usd"].sum() == 0
 
 
-def test_one_failure_takes_no_other_row_along(session):
+def test_one_failed_row_fails_no_other_row(session):
     def careful(item):
         if item == 2:
             raise ValueError("two is not wanted")
@@ -293,7 +293,7 @@ def test_rows_stand_in_the_usage_log_with_their_batch(session):
     assert usage["row_key"].notna().all()
 
 
-def test_progress_is_told_and_ends_with_every_row(session):
+def test_progress_is_reported_up_to_the_last_row(session):
     seen = []
 
     session.map(
@@ -305,14 +305,14 @@ def test_progress_is_told_and_ends_with_every_row(session):
     assert last.in_flight == 0
 
 
-def test_a_watcher_that_raises_costs_nothing_but_the_view(session):
+def test_a_watcher_that_raises_fails_no_row(session):
     def broken(_progress):
         raise RuntimeError("no display")
 
     assert list(session.map(["a"], "{value}", watcher=broken)["status"]) == ["ok"]
 
 
-def test_what_it_will_take_is_told_before_it_starts(session, events):
+def test_a_forecast_is_given_before_the_start(session, events):
     session.map(["one two"] * 40, "{value}", watcher=lambda _progress: None)
 
     (told,) = [event.text for event in events if getattr(event, "kind", "") == "forecast"]
@@ -383,7 +383,7 @@ def test_a_file_streams_in_and_out_in_order(session, tmp_path, ending):
     assert list(back["reply"]) == [f"say w{number}" for number in range(300)]
 
 
-def test_a_missing_file_and_a_broken_line_are_told(session, tmp_path):
+def test_a_missing_file_and_an_invalid_line_are_errors(session, tmp_path):
     with pytest.raises(ConfigError, match="there is no file"):
         session.map(tmp_path / "nope.csv", "{a}")
     (tmp_path / "broken.jsonl").write_text('{"a": 1}\n{"a": \n')
@@ -401,5 +401,5 @@ def test_a_run_that_outpaces_the_log_waits_for_it(tmp_path, monkeypatch):
     assert next(looks, None) is None
 
 
-def test_a_log_that_cannot_be_written_keeps_less_than_a_batch_waits_for():
+def test_the_ring_of_rows_is_smaller_than_the_backlog_that_a_batch_waits_for():
     assert RING_ROWS < CAUGHT_UP_BACKLOG < MAX_BACKLOG

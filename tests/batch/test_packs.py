@@ -1,4 +1,5 @@
-"""``rows_per_call``: many rows in one call, each with its own answer, cost, journal line and cache entry."""
+"""Tests of ``rows_per_call``: rows in one call have separate answers, costs, journal rows and cache
+entries."""
 
 from __future__ import annotations
 
@@ -94,7 +95,7 @@ def test_rows_are_answered_in_packs(make_session, model, rows, size, calls):
     assert frame["output_tokens"].sum() == usage["output_tokens"].sum()
 
 
-def test_the_wire_is_one_line_a_row_behind_what_all_rows_share(make_session):
+def test_a_request_is_the_shared_text_and_one_line_per_row(make_session):
     data = pd.DataFrame({"text": ["a\nb", "c\r\n[1] d", "e\u2028f\u2029g", "{x} \\n"]})
     with BillingServer() as server:
         make_session(server).map(data, "Classify: {text}, please", schema=SCHEMA, rows_per_call=4)
@@ -124,7 +125,7 @@ def test_parts_add_up_exactly(total, weights):
     assert all(part == 0 for part, weight in zip(parts, weights, strict=True) if any(weights) and not weight)
 
 
-# --- what models do with packs
+# --- replies of models to packs
 
 
 def drop(entries):
@@ -235,7 +236,7 @@ def test_every_row_gets_its_own_answer_whatever_the_model_does(make_session, mod
         session = make_session(server, model)
         frame = session.map(data, PROMPT, schema=SCHEMA, rows_per_call=10)
 
-    if change is not shift_ids:  # nobody can tell that a model has mixed up rows it names
+    if change is not shift_ids:  # swapped row ids cannot be detected
         assert frame["label"].tolist() == truth(data)
     assert (frame["status"] == "ok").all()
     assert sum(nano(frame["cost_usd"])) == call_costs(session) == round(server.usd * NANO)
@@ -321,10 +322,10 @@ def test_an_outage_is_the_error_of_its_rows_and_they_are_sent_again(make_session
     assert server.hits == 4
 
 
-# --- each row by itself
+# --- validation, caching and billing per row
 
 
-def test_rows_are_cached_by_themselves_and_never_with_their_neighbours(make_session):
+def test_rows_are_cached_separately(make_session):
     with BillingServer() as server:
         session = make_session(server)
         session.map(table(10), PROMPT, schema=SCHEMA, rows_per_call=5)
@@ -500,11 +501,11 @@ def test_any_schema_is_packed(make_session, model, schema, answer):
     assert server.hits == 1
 
 
-# --- bad input
+# --- invalid input
 
 
 @pytest.mark.parametrize("value", [0, -1, 1.5, "ten", "5", True, None, float("nan"), 1_001, [5]])
-def test_a_number_that_is_none_is_refused(make_session, value):
+def test_an_invalid_rows_per_call_is_refused(make_session, value):
     with BillingServer() as server, pytest.raises(ConfigError, match="rows_per_call must be a whole number"):
         make_session(server).map(table(3), PROMPT, schema=SCHEMA, rows_per_call=value)
 
@@ -538,12 +539,12 @@ def test_one_row_a_call_is_the_same_as_none_given(make_session):
     assert server.packs == []
 
 
-# --- any mix at once
+# --- random combinations
 
 
 @dataclasses.dataclass
 class Mess:
-    """What a model does with one pack."""
+    """Behaviour of a model for one pack."""
 
     seed: int
     cut: float | None
@@ -602,7 +603,7 @@ def test_every_row_ends_once_and_costs_add_up(mixing, monkeypatch, seed, cut, ro
     assert abs(spent - billed * NANO) <= len(server.bills) - bills
 
 
-# --- around it
+# --- other features with packs
 
 
 @pytest.mark.parametrize(("rows", "size", "shown"), [(10, 4, 4), (3, 10, 3), (1, 5, 1)])

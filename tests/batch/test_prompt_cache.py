@@ -1,4 +1,4 @@
-"""What stands before the first row field is laid out for the prompt cache, and nothing else changes."""
+"""Tests of the layout for prompt caching: the text before the first row field is marked and unchanged."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def table(rows=40):
 
 
 def texts_of(body):
-    """The messages with their parts joined, as the model reads them."""
+    """The messages with their parts joined."""
 
     def joined(content):
         return content if isinstance(content, str) else "".join(part["text"] for part in content)
@@ -192,7 +192,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("model", "words", "code"), REFUSALS)
-def test_a_layout_that_is_refused_is_learnt_and_not_told(make_session, events, model, words, code):
+def test_a_refused_layout_is_learnt_without_a_notice(make_session, events, model, words, code):
     def plan(seen):
         body = seen.body
         if marks_of(body) or "prompt_cache_key" in body or "prompt_cache_options" in body:
@@ -205,13 +205,13 @@ def test_a_layout_that_is_refused_is_learnt_and_not_told(make_session, events, m
         refused = sum(seen.body != {} and marks_of(seen.body) > 0 for seen in server.requests)
 
     assert (frame["status"] == "ok").all()
-    # Without a mark no row goes ahead: those of the first moment are all refused.
+    # Without cache marks no row is sent first, so all rows of the first round are refused.
     assert refused <= 1 if model != "openai:gpt-5.4-nano" else len(server.requests) < 100
     assert not [event for event in events if "cache" in str(getattr(event, "text", ""))]
 
 
 class Marking:
-    """A provider whose prefixes live for 300 s."""
+    """A provider that caches prefixes for 300 s."""
 
     def cache_seconds(self, _request):
         return 300.0
@@ -255,7 +255,7 @@ def test_a_prefix_is_warmed_again_when_the_pause_outlived_it(pause, ahead):
 
 
 @pytest.mark.parametrize("moment", ["first piece", "answer"])
-def test_a_streamed_row_lets_the_others_go_at_its_first_piece(moment):
+def test_other_rows_start_at_the_first_piece_of_a_streamed_row(moment):
     warm_up, started = WarmUp(FakeClock()), []
     begun, gate = asyncio.Event(), asyncio.Event()
 
@@ -283,7 +283,7 @@ def test_a_streamed_row_lets_the_others_go_at_its_first_piece(moment):
 
 
 @pytest.mark.parametrize("model", LAID_OUT)
-def test_rows_whose_leader_fails_follow_all_the_same(make_session, model):
+def test_rows_are_sent_although_the_first_row_fails(make_session, model):
     failing = [Fault(status=400, message="no")] * (MAX_FAILURES + 2)
     with BillingServer(refuse=lambda _seen: failing.pop() if failing else None) as server:
         frame = make_session(server, model, retry=None).map(table(20), INSTRUCTION + "{text}", schema=SCHEMA)
@@ -292,7 +292,7 @@ def test_rows_whose_leader_fails_follow_all_the_same(make_session, model):
 
 
 @pytest.mark.parametrize("model", LAID_OUT)
-def test_cached_rows_hand_the_turn_on(make_session, model):
+def test_cached_rows_do_not_delay_the_warm_up(make_session, model):
     with BillingServer() as server:
         session = make_session(server, model)
         session.map(table(10), INSTRUCTION + "{text}", schema=SCHEMA)

@@ -1,5 +1,5 @@
-"""A batch that is stopped, killed or run again: nothing acknowledged is lost, nothing is paid twice but
-what was in flight."""
+"""Tests of resuming a stopped or killed batch: no acknowledged row is lost, only rows in flight are
+repeated."""
 
 from __future__ import annotations
 
@@ -55,8 +55,9 @@ def start(server, home):
 
 
 def follow(process, stop_at, pause_seconds):
-    """Acknowledged and resumed rows, and the replies when it ended; killed a moment after `stop_at` rows
-    were acknowledged."""
+    """Read progress until the end, and kill the process soon after `stop_at` acknowledged rows.
+
+    Returns the numbers of acknowledged and resumed rows, and the replies; None if it was killed."""
     acknowledged = resumed = 0
     replies = None
     with process:
@@ -69,7 +70,7 @@ def follow(process, stop_at, pause_seconds):
                 break
             if (
                 state == ["finished"] and stop_at <= ROWS
-            ):  # it was quicker than the kill; the next run starts anew
+            ):  # it finished before the kill; the next run starts from the beginning
                 raise TooQuickError
             acknowledged, resumed = max(acknowledged, first), max(resumed, second)
             if acknowledged >= stop_at:
@@ -109,7 +110,7 @@ def check_kills(tmp_path, kills, seed):
 
 
 def test_a_killed_batch_goes_on_and_pays_only_for_what_was_in_flight(tmp_path):
-    # The second only where a batch of the first was quicker than its kill.
+    # The second seed is needed only if a batch of the first finished before its kill.
     assert any(check_kills(tmp_path / str(seed), kills=5, seed=seed) for seed in range(2))
 
 

@@ -1,5 +1,4 @@
-"""Validation of a batch: what stands in rows is told from what was typed, and functions get their items as
-they are."""
+"""Tests of validation in a batch: row values are distinguished from typed text; functions get their items."""
 
 from __future__ import annotations
 

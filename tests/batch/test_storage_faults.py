@@ -1,4 +1,4 @@
-"""A storage fault at any moment costs a notice, never a paid batch."""
+"""Tests of storage faults in a batch: each costs at most a notice, and no paid row is lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OS_FAULTS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT, e
 
 
 class FailingSql:
-    """Connections to the journal whose statement number `at` fails; None fails none."""
+    """Journal connections whose statement number `at` and the next `also` ones fail; None fails none."""
 
     def __init__(self, at=None, error=None, *, also=0):
         self.at, self.error, self.also = at, error, also
@@ -53,7 +53,7 @@ class FailingSql:
 
 
 class FailingOs:
-    """The calls of `os` that a result file makes, of which number `at` fails; None fails none."""
+    """System calls for a result file, of which number `at` and the next `also` ones fail; None fails none."""
 
     def __init__(self, at=None, code=errno.ENOSPC, *, also=0):
         self.at, self.code, self.also = at, code, also
@@ -68,7 +68,7 @@ class FailingOs:
             number = len(self.calls)
             self.calls.append(name)
             if self.at is not None and self.at <= number <= self.at + self.also:
-                if name == "write":  # a part of it gets through
+                if name == "write":  # a partial write
                     real(args[0], bytes(args[1])[:7])
                 raise OSError(self.code, os.strerror(self.code))
             return real(*args, **named)
@@ -78,7 +78,7 @@ class FailingOs:
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Run the batch in a home of its own; the result, the notices and how many calls were paid."""
+    """Runs the batch in a new home; returns the result, the notices and the number of paid calls."""
     homes = iter(range(100_000))
 
     def run(sql=None, files=None, *, out=None, home=None, **options):
@@ -108,7 +108,7 @@ def run(tmp_path, monkeypatch):
 
 
 def moments(count):
-    """First, second, middle ones, last but one, last."""
+    """The first and second, some middle ones, and the last two."""
     return sorted({0, 1, count // 4, count // 2, 3 * count // 4, count - 2, count - 1} & set(range(count)))
 
 
@@ -124,7 +124,8 @@ def test_each_statement_of_the_journal_may_fail_once(run, kind):
 
         assert list(result["reply"]) == ["x"] * len(ROWS), clean.statements[at]
         assert paid == len(ROWS), clean.statements[at]
-        # A ROLLBACK or a PRAGMA of an extra connection may fail unseen; nothing may be said twice.
+        # A failed ROLLBACK, or PRAGMA of an extra connection, may give no notice; there is never a second
+        # one.
         assert len(notices) <= 1, (clean.statements[at], notices)
         assert notices or "user_version" not in clean.statements[at]
 
@@ -139,7 +140,7 @@ def test_a_journal_that_fails_from_some_moment_on_costs_one_notice(run, kind):
 
         assert list(result["reply"]) == ["x"] * len(ROWS)
         assert paid == len(ROWS)
-        # Rows are committed in groups, so that the last statements of one run may be none of another.
+        # Rows are committed in groups, so another run may have fewer statements.
         assert len(notices) == 1 or (at > len(clean.statements) // 2 and not notices), notices
 
 

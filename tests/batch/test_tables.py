@@ -1,4 +1,4 @@
-"""Tables of other libraries give rows; what is no table is refused by name."""
+"""Tests of table inputs: tables of other libraries give rows, and other objects are refused by type."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ainb.testing import Step, script
 
 
 class Stream:
-    """An object that offers the Arrow stream protocol and nothing else."""
+    """An object with the Arrow stream protocol only."""
 
     def __init__(self, table):
         self._table = table
@@ -28,7 +28,7 @@ class Stream:
 
 
 class Interchange:
-    """An object that offers the dataframe interchange protocol and nothing else."""
+    """An object with the dataframe interchange protocol only."""
 
     def __init__(self, table):
         self._table = table
@@ -38,7 +38,7 @@ class Interchange:
 
 
 class OwnFrame(pd.DataFrame):
-    """A subclass of another module, as geopandas has it."""
+    """A DataFrame subclass of another module, as in geopandas."""
 
     @property
     def _constructor(self):

@@ -1,5 +1,4 @@
-"""Rows of the journal are checked field by field: whatever stands there, a batch runs and its frame has
-the right types."""
+"""Tests of tampered journals: every field is checked, so a batch runs and its frame has the right types."""
 
 from __future__ import annotations
 
@@ -27,8 +26,8 @@ DTYPES = {"n": "Int64", "t": "string", "reply": "string", "attempts": "Int16", "
 
 @pytest.fixture
 def answered(session):
-    """A journal with an unfinished run of six answered rows, opened without STRICT; and how to run it
-    again."""
+    """A journal without STRICT that has an unfinished run of six answered rows, and a function to resume
+    it."""
     asked = []
 
     def answer(item):

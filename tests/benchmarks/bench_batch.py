@@ -74,7 +74,7 @@ async def tenacity_us() -> float:
 
 
 def heavy_tailed(home: Path) -> tuple[float, float]:
-    """Seconds of 200 jobs of very different length with 16 at once, and of a pool of 16 without overhead.
+    """Seconds of 200 jobs of very different lengths with 16 at once, and of an ideal pool of 16.
 
     The pool runs the jobs in their order, because a real pool does not know their lengths in advance.
     """

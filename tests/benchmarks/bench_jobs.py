@@ -50,7 +50,7 @@ RUN = textwrap.dedent(
 
 
 def run(url: str, *, as_jobs: bool) -> list:
-    """States with the second at which each began, total seconds, peak MB."""
+    """States with their start times in seconds, total seconds, peak MB."""
     with tempfile.TemporaryDirectory() as home:
         words = json.dumps([url, home, ROWS, as_jobs])
         environment = {**os.environ, "OPENAI_API_KEY": "nobody", "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -58,7 +58,7 @@ async def seconds(stage: ReplayStage, calls: int, start: int = 0, *, anew: bool 
         prepared = [make_call(first + number) for number in range(calls)]
         began = clock()
         for call in prepared:
-            with contextlib.suppress(ReplayMissError):  # the miss is measured
+            with contextlib.suppress(ReplayMissError):  # the miss is what is measured
                 await stage(call, answer)
         best = min(best, (clock() - began) / calls)
     return best

@@ -26,7 +26,7 @@ def rows(path: Path):
     """The rows of one file; if it fails, one row with the error, so that the other files still run."""
     try:
         return load(path).rows()
-    except Exception as error:  # noqa: BLE001 - whatever it is
+    except Exception as error:  # noqa: BLE001 - any error becomes a row
         traceback.print_exc()
         return [(path.stem, "FAILED", f"{type(error).__name__}: {error}".splitlines()[0][:80], "-")]
 

@@ -1,5 +1,4 @@
-"""A session on scripted models: ``scripted:echo`` answers with the prompt, so that a column holds each
-variant's answers."""
+"""Fixtures of the comparison tests: a session on ``scripted:echo``, so that columns set the answers."""
 
 from __future__ import annotations
 
@@ -33,7 +32,7 @@ def session(tmp_path, events):
 
 
 def table(rows, *, good=0.9, better=0.95, seed=0, labels=LABELS):
-    """Rows with a truth and two columns of answers that are right with these probabilities."""
+    """Rows with true labels and two columns of answers that are correct with these probabilities."""
     rng = np.random.default_rng(seed)
     truth = rng.choice(labels, rows)
 

@@ -1,4 +1,4 @@
-"""Agreement of two columns, in all the types that columns come in."""
+"""Tests of the agreement of two columns of every type."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_equal_labels_are_equal_whatever_their_type(one, other):
     found = ainb.agreement(one, other)
 
     assert (found.share, found.kappa, found.high) == (1.0, 1.0, 1.0)
-    assert found.low < 0.5  # three rows show little
+    assert found.low < 0.5  # three rows are weak evidence
 
 
 @pytest.mark.parametrize("missing", [None, float("nan"), pd.NA, pd.NaT, np.nan])
@@ -132,7 +132,7 @@ def test_two_orders_that_differ_are_refused():
         ainb.agreement(one, other, weights="linear")
 
 
-def test_it_says_itself_in_one_line():
+def test_its_text_is_one_line():
     first, second = two()
 
     text = str(ainb.agreement(first, second, weights="linear"))

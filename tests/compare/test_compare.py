@@ -1,4 +1,4 @@
-"""Session.compare on scripted models: what goes in, what is counted, what is refused."""
+"""Tests of Session.compare on scripted models: inputs, metrics, costs, refusals."""
 
 from __future__ import annotations
 
@@ -359,7 +359,7 @@ def test_numbers_are_measured_as_numbers(session):
         (AB, {"budget_usd": -1}, "budget_usd must be"),
     ],
 )
-def test_what_makes_no_sense_is_told_before_anything_is_sent(session, prompts, options, said):
+def test_invalid_arguments_are_refused_before_anything_is_sent(session, prompts, options, said):
     with pytest.raises(ainb.ConfigError, match=said):
         session.compare(table(5), prompts, **{"truth": "label", **options})
     assert session.usage().empty
@@ -379,7 +379,7 @@ def test_data_that_cannot_be_compared_is_refused(session, data, said):
         session.compare(data, "{a}", truth="label")
 
 
-def test_records_will_do(session):
+def test_records_are_accepted(session):
     assert (
         session.compare([{"a": "x", "t": "x"}, {"a": "y", "t": "x"}], "{a}", truth="t").frame["accuracy"][0]
         == 0.5
@@ -421,7 +421,7 @@ def test_weights_take_the_order_of_the_truth_or_the_schema(session):
     assert list(result.confusion("a").index) == order
 
 
-PRICES = {"echo": {"input_usd_per_million": 10_000, "output_usd_per_million": 0}}  # a cent a word
+PRICES = {"echo": {"input_usd_per_million": 10_000, "output_usd_per_million": 0}}  # one cent per word
 
 
 @pytest.fixture
@@ -455,7 +455,7 @@ def test_a_model_without_a_price_has_no_price(session, monkeypatch):
 
 def test_the_budget_is_for_the_whole_and_rows_that_were_not_sent_name_no_winner(priced):
     frame = table(120)
-    frame["a"], frame["b"] = frame["text"] + " a", frame["text"] + " b"  # three words, each its own
+    frame["a"], frame["b"] = frame["text"] + " a", frame["text"] + " b"  # three words, all different
 
     result = priced.compare(frame, AB, truth="label", budget_usd="4.80", concurrency=1, max_tokens=5)
 
@@ -539,7 +539,7 @@ def test_failed_rows_that_do_not_decide_it_leave_the_winner(session):
 
 
 def test_with_a_batch_api_all_variants_are_submitted_before_one_is_waited_for(session, monkeypatch):
-    """The first prompt is answered only when the second was asked; one after the other would never end."""
+    """The first prompt is answered only after the second was asked; in sequence this would never end."""
     frame = table(6)
     asked = threading.Event()
     make_batch = run.make_batch

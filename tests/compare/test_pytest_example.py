@@ -1,5 +1,4 @@
-"""The test that the notebook shows to its readers: from the cassette, at no cost, and red where accuracy
-falls below the bound."""
+"""Tests of the pytest example in the notebook: it replays the cassette and fails below the bound."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""How often the intervals hold the truth and the tests raise a false alarm: 2,000 seeded runs each.
+"""Simulations of interval coverage and of false positives of the tests: 2,000 seeded runs each.
 
-What is promised is asserted; what was seen outside of it is printed (``pytest -s``). The smaller version of
-each runs in every test run.
+Documented figures are asserted, other figures are printed (``pytest -s``). A smaller version of each
+simulation is part of every test run.
 """
 
 from __future__ import annotations
@@ -17,18 +17,17 @@ from ainb.compare.metrics.statistics import mcnemar, mean_interval, paired_diffe
 
 RUNS = 2_000
 FEW_RUNS = 400
-SLACK = 0.02  # of the small version: chance alone moves a share of 400 runs by 1 % and more
+SLACK = 0.02  # of the small version: the standard error of a share of 400 runs is 1 % or more
 
 
 def joint(margin, agreement):
-    """Shares of a table with equal margins whose unweighted kappa is `agreement`, and whose weighted one
-    is too."""
+    """Shares of a table with equal margins whose unweighted and weighted kappas are `agreement`."""
     margin = np.array(margin)
     return agreement * np.diag(margin) + (1 - agreement) * np.outer(margin, margin)
 
 
 def wilson_coverage(n, share, runs):
-    """Over stratified draws, whose own noise is far below the width of the bounds."""
+    """Coverage over stratified draws, whose noise is far below the asserted bounds."""
     rng = np.random.default_rng(n * 1000 + round(share * 1000))
     strata = (np.arange(runs) + rng.random(runs)) / runs
     intervals = [wilson(int(k), n) for k in stats.binom.ppf(strata, n, share)]
@@ -48,7 +47,7 @@ def kappa_coverage(n, margin, agreement, weights, runs):
 
 
 def false_alarms(n, accuracy, together, runs):
-    """Share of runs in which McNemar rejects though both variants are right equally often."""
+    """Share of runs in which McNemar's test rejects although both variants have the same accuracy."""
     rng = np.random.default_rng(n + round(accuracy * 100))
     apart = (1 - together) * accuracy * (1 - accuracy)
     shares = [accuracy - apart, apart, apart, 1 - accuracy - apart]
@@ -57,7 +56,7 @@ def false_alarms(n, accuracy, together, runs):
 
 
 WILSON = [(n, share) for n in (100, 150, 300, 1000) for share in (0.6, 0.7, 0.8, 0.9, 0.95)]
-# Of two labels the weighted kappas are the unweighted one.
+# With two labels the weighted kappas equal the unweighted one.
 KAPPA = [
     (300, margin, agreement, weights)
     for margin in ([0.5, 0.5], [0.8, 0.2], [0.2, 0.3, 0.5], [0.2] * 5)

@@ -1,4 +1,4 @@
-"""Where an option may come from, and what a mistake gets."""
+"""Tests of the configuration: precedence of sources, checks of values, limits of project files."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_project_may_not_weaken_what_protects_keys(project, line):
         load_config(folder=project(f"[tool.ainb]\n{line}\n"), environ={})
 
 
-def test_the_person_may():
+def test_the_environment_may_weaken_the_protection_of_keys():
     environ = {"AINB_ALLOW_INSECURE_HTTP": "1", "AINB_ENV_FILE": "/x/.env"}
 
     read = load_config(folder=Path("/"), environ=environ)

@@ -1,4 +1,4 @@
-"""The list of trusted folders: who may write it, and what it trusts."""
+"""Tests of the list of trusted folders: permissions, damaged lists, links, the environment variable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture
 def listed(project, tmp_path):
-    """The file of the list, with the project on it."""
+    """The file of the list, in which the project is listed."""
     trust(project)
     return tmp_path / "data" / "ainb" / "trusted.json"
 

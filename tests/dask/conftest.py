@@ -1,4 +1,4 @@
-"""A real Dask cluster of two processes on loopback, and sessions whose homes are the test's own."""
+"""Fixtures of the Dask tests: a cluster of two processes on loopback, and sessions with temporary homes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WORKERS = 2
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """Two worker processes of one thread; they read a key from the environment they were started in."""
+    """Two worker processes of one thread each, started with a key in their environment."""
     from distributed import Client, LocalCluster
 
     given = {
@@ -39,7 +39,7 @@ def cluster(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def key(monkeypatch):
-    """A worker that Dask starts anew takes its environment from this process."""
+    """Set the key here, too: a worker that Dask restarts gets the environment of this process."""
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
 
 

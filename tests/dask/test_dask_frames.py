@@ -1,5 +1,4 @@
-"""A Dask collection through the pipeline, in this process: columns before computing, rows as pandas would
-have them."""
+"""Tests of Dask collections in this process: columns before computing, results as with pandas."""
 
 from __future__ import annotations
 
@@ -63,7 +62,7 @@ def test_the_types_are_known_before_computing_those_of_a_schema_too(make_session
     assert result["score"].sum() == 3.0
 
 
-def test_a_missing_column_is_told_with_those_that_exist_before_anything_is_sent(session, words):
+def test_an_error_before_sending_names_a_missing_column_and_existing_ones(session, words):
     with pytest.raises(ConfigError, match=r"did you mean \{word\}\? columns are: word, n"):
         session.map(words, "say {wrod}")
     with pytest.raises(ValueError, match=r"\{wrod\} is not a column; columns are: word, n"):
@@ -91,7 +90,7 @@ def test_map_partitions_takes_a_function_that_sends_nothing_while_dask_looks_for
         ({"keep": ["nope"]}, "keep names a column 'nope'"),
     ],
 )
-def test_options_that_make_no_sense_are_told_before_computing(session, words, options, said):
+def test_invalid_options_are_refused_before_computing(session, words, options, said):
     with pytest.raises(ConfigError, match=said):
         session.map(words, "say {word}", **options)
 
@@ -179,7 +178,7 @@ def test_a_dry_run_shows_the_first_row_and_sends_nothing(session, words):
         session.submit_map(words, "say {word}")
 
 
-def test_a_missing_extra_is_told_with_its_name(session, words, monkeypatch):
+def test_an_error_names_the_missing_extra(session, words, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
 
     for ask in (lambda: session.for_partitions("{a}"), lambda: session.map(words, "{word}")):

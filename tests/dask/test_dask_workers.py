@@ -1,5 +1,4 @@
-"""A Dask collection on two worker processes: nothing lost, nothing paid twice, one limit, no key on the
-way."""
+"""Tests of Dask collections on two worker processes: no lost or repeated row, shared limits, no key sent."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ from tests.lazy import Lazy
 dd = Lazy("dask.dataframe")
 
 PRICES = {"openai:m": {"input_usd_per_million": 10_000, "output_usd_per_million": 10_000}}
-CENT = Decimal("0.01")  # a token, by the price above
+CENT = Decimal("0.01")  # per token, at the price above
 MOST_IN_FLIGHT = 64
 
 
@@ -87,7 +86,7 @@ def test_a_home_that_workers_do_not_see_costs_no_row_of_the_log(cluster, make_se
     with FaultServer() as server:
         session = make_session(api_base=server.base_url)
         lazy = session.map(table(20, 2), "{row}")
-        shutil.rmtree(session.config.home_folder() / "partitions")  # as if they were on other machines
+        shutil.rmtree(session.config.home_folder() / "partitions")  # as if the workers were on other machines
         compute(session, lazy)
 
     usage = session.usage()
@@ -96,8 +95,7 @@ def test_a_home_that_workers_do_not_see_costs_no_row_of_the_log(cluster, make_se
 
 
 def kill_half_way(cluster, make_session, rows, partitions):
-    """Compute while a worker is killed; the frame, what the server saw, and how many calls were in flight
-    then."""
+    """Kill a worker while computing; returns the frame, the server's prompts, and calls in flight then."""
     in_flight = []
 
     def kill(server):
@@ -136,7 +134,7 @@ def test_of_ten_thousand_rows_each_comes_back_once_though_a_worker_is_killed(clu
     check_killed(result, paid, 10_000)
 
 
-def test_work_that_nobody_waits_for_any_more_stops(cluster, make_session):
+def test_work_stops_when_its_result_is_dropped(cluster, make_session):
     with FaultServer(delay_seconds=0.2) as server:
         session = make_session(api_base=server.base_url, rate_limit=RateLimit(concurrency=2))
         future = cluster.compute(session.map(table(400, 2), "{row}"))
@@ -169,13 +167,13 @@ def test_a_row_that_fails_on_a_worker_is_an_error_in_the_frame_and_raises_when_a
 @pytest.mark.redis
 def test_workers_share_one_rate_limit(cluster, make_session, redis, events):
     with FaultServer(requests_per_minute=600, burst=45) as server:
-        limit = RateLimit(requests_per_minute=240, concurrency=32)  # a bucket of 40, then 4 a second
+        limit = RateLimit(requests_per_minute=240, concurrency=32)  # a bucket of 40, then 4 per second
         session = make_session(api_base=server.base_url, state=redis.url, rate_limit=limit)
         result = session.map(table(56, 4), "{row}").compute()
 
     assert (result["status"] == "ok").all()
     times = sorted(seen.at for seen in server.requests)
-    for number, at in enumerate(times):  # grants <= bucket + rate x time, whenever one begins to count
+    for number, at in enumerate(times):  # grants <= bucket + rate x time, in every window
         assert sum(1 for other in times if at <= other <= at + 2.0) <= 40 + 4 * 2.0 + 2, number
     assert times[-1] - times[0] >= 3.0
     assert not [event for event in events if isinstance(event, Notice) and event.kind == "dask"]
@@ -198,7 +196,7 @@ def test_workers_share_the_money_of_a_run(cluster, make_session, redis, scope):
     refused = result[result["status"] == "rejected"]
     assert (
         Decimal("0.9") * usd <= spent <= usd
-    )  # a call may cost six times what it does cost, so the last cents stay
+    )  # a call may cost up to six times its actual cost, so the last cents remain unspent
     assert server.hits * 2 * CENT == spent
     assert set(refused["error_type"]) == {"BudgetExceededError"}
     if scope == "session":

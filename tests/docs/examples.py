@@ -1,11 +1,11 @@
-"""The code of the documentation's pages, run in the order of each page against servers on loopback.
+"""Run the code of the documentation's pages, in the order of each page, against servers on loopback.
 
     python -m tests.docs.examples docs/how-to/keys.md ...       # writes the outputs into the pages
 
-Blocks of ``ipython`` and ``python`` are cells of one IPython shell a page; those with the title "Before"
-(code of other libraries) are only compiled. A ``text`` block with the title "Output" behind a cell is what
-the cell prints and returns. A cell may raise where such a block says so. Providers of the OpenAI and
-Anthropic protocols answer on this machine, with what the schema of the request asks for.
+Blocks of ``ipython`` and ``python`` are cells of one IPython shell per page; blocks with the title "Before"
+(code of other libraries) are only compiled. A ``text`` block with the title "Output" after a cell is the
+cell's output. A cell may raise an error that its "Output" block shows. Local servers with the OpenAI and
+Anthropic protocols answer, with a value of the request's schema.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Block:
     """A fenced block of a page.
 
     Attributes:
-        language: The word behind the fence.
-        title: Its title, or "".
-        text: What stands inside.
-        span: Where `text` lies in the page.
+        language: The language after the fence.
+        title: The title, or "".
+        text: The content.
+        span: Start and end of `text` in the page.
     """
 
     language: str
@@ -61,7 +61,7 @@ def blocks(page: str) -> list[Block]:
 
 
 def play(page: str) -> str:
-    """The page with the outputs of its cells as they are now."""
+    """Run the cells of a page; returns the page with the present outputs."""
     found = blocks(page)
     pieces, done = [], 0
     with shell() as run:
@@ -82,7 +82,7 @@ def play(page: str) -> str:
 
 @contextlib.contextmanager
 def shell() -> Iterator:
-    """A shell with ainb loaded; calling it with a cell gives what was printed, and the error or None."""
+    """A function that runs a cell in a shell with ainb, and returns the output and the error or None."""
     kept = dict(os.environ)
     with BatchServer([Behaviour()], answer=answer) as server, fresh_shell() as made:
         os.environ |= {
@@ -113,7 +113,7 @@ def shell() -> Iterator:
 
 
 def answer(body: dict) -> str:
-    """What a model would say: a value of the schema that the request asks for, else one sentence."""
+    """The reply of a model: a value of the request's schema, or one sentence without a schema."""
     asked = str(body["messages"][-1]["content"])
     schema = schema_of(body)
     if schema is None:
@@ -126,13 +126,13 @@ def answer(body: dict) -> str:
 
 
 def schema_of(body: dict) -> dict | None:
-    """The JSON schema of a request, in either protocol."""
+    """The JSON schema of a request in either protocol."""
     form = body.get("response_format", {}).get("json_schema", {}).get("schema")
     return form or body.get("output_config", {}).get("format", {}).get("schema")
 
 
 def value_of(schema: dict, text: str):
-    """The value of a schema for a text: bad words make labels negative and scores low."""
+    """A value of a schema for a text: negative words give negative labels and low scores."""
     bad = bool(BAD_WORDS.search(text))
     if "enum" in schema:
         return schema["enum"][-1 if bad else 0]

@@ -1,4 +1,4 @@
-"""The code in the README and on the docs' pages runs and prints what it says; options that it names exist."""
+"""Tests of the code in README and docs: it runs, its outputs are current, and the options it names exist."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_every_block_of_a_page_has_a_language_and_what_is_not_run_is_read(path):
 
 
 def read_commands(text):
-    """Extras, subcommands and make targets that commands name exist."""
+    """Check that extras, subcommands and make targets in commands exist."""
     for extras in re.findall(r"ainb-notebook\[([^\]]+)\]", text):
         assert set(extras.split(",")) <= EXTRAS.keys()
     for words in re.findall(r"python -m ainb ([^#\n]+)", text):
@@ -93,5 +93,5 @@ def test_every_command_option_and_setting_that_a_page_names_exists(path):
         assert option is None or option[1] in options | OTHER_OPTIONS, code
 
 
-# Of %ai cost, %ai alias, %ai pull and pytest.
+# Options of %ai cost, %ai alias, %ai pull and pytest.
 OTHER_OPTIONS = frozenset({"--since", "--all", "--save", "--older", "--nbval", "--yes"})

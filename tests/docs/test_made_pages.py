@@ -1,4 +1,4 @@
-"""Pages made from the code: each holds everything, and a missing line of documentation is an error."""
+"""Tests of the generated pages: they are complete, and missing documentation is an error."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_every_public_error_has_a_section_with_what_to_do():
 
 
 def change(table, key, **fields):
-    """The entry of a table with other fields, as a pair for monkeypatch."""
+    """A table entry with changed fields, as arguments for monkeypatch."""
     return table, key, dataclasses.replace(table[key], **fields)
 
 

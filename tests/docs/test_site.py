@@ -1,4 +1,4 @@
-"""The site: built strictly, and refused where a link is broken or a page is not reached."""
+"""Tests of the site: a strict build fails on a broken link or a page outside the navigation."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_no_page_loads_anything_from_another_host(site):
 def test_a_broken_link_anchor_or_picture_and_a_page_outside_the_navigation_fail_the_build(tmp_path):
     shutil.copytree(ROOT / "docs", tmp_path / "docs", ignore=shutil.ignore_patterns("__pycache__"))
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
-    settings["plugins"] = ["search"]  # the API's pages take most of the time and have no part in this
+    settings["plugins"] = ["search"]  # the API pages take most of the time and are not needed here
     (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(settings), encoding="utf-8")
     for name in LINKED:
         (tmp_path / name).symlink_to(ROOT / name)

@@ -1,3 +1,5 @@
+"""Tests of the garbage collector's threshold while batches and calls run."""
+
 import gc
 
 import pytest
@@ -45,7 +47,7 @@ def test_a_collector_that_is_off_or_rarer_already_stays_as_it_is(chosen: int) ->
     assert gc.get_threshold() == (chosen, 10, 10)
 
 
-def test_what_the_person_sets_during_a_batch_stays() -> None:
+def test_a_threshold_that_the_user_sets_during_a_batch_stays() -> None:
     with Collector().rare(64):
         gc.set_threshold(5_000, 5, 5)
     assert gc.get_threshold() == (5_000, 5, 5)
@@ -90,7 +92,7 @@ def test_batches_that_end_in_another_order_than_they_began_put_it_back() -> None
     assert gc.get_threshold() == (700, 10, 10)
 
 
-def test_what_the_person_sets_during_one_of_two_batches_stays_and_counts_from_then_on() -> None:
+def test_a_threshold_that_the_user_sets_during_two_batches_stays() -> None:
     collector = Collector()
     with collector.rare(500):
         with collector.rare(1_000):

@@ -1,4 +1,4 @@
-"""Work that grows with a text leaves the loop, so that one long prompt does not delay other calls."""
+"""Tests of long texts: work on them runs off the event loop, so that it does not delay other calls."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def server():
 
 @pytest.fixture
 def on_loop(monkeypatch):
-    """Linear functions that got long texts on the loop's thread, and those that got any in any thread."""
+    """Linear functions called with long texts on the loop's thread, and those so called on any thread."""
     on_it, called = [], set()
 
     def watch(module, name, size):
@@ -120,7 +120,7 @@ def test_long_parts_of_other_kinds_are_worked_on_off_the_loop(server, monkeypatc
     try:
         ask(server, monkeypatch, prompt, **options)
     except ainb.InvalidReplyError:
-        assert "schema" in options  # the server repeats the prompt
+        assert "schema" in options  # the server echoes the prompt
     on_it, called = on_loop
     assert [name for name in on_it if name != "canonical" or "schema" not in options] == []
     assert called
@@ -170,7 +170,7 @@ def test_a_reply_that_arrives_at_once_gives_other_tasks_their_turn(server, monke
         ([], False),
     ],
 )
-def test_what_is_long(values, expected):
+def test_which_values_are_long(values, expected):
     assert is_long(*values) is expected
 
 

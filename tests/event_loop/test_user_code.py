@@ -1,4 +1,4 @@
-"""No error of the user's code ends the engine's loop, and code that blocks holds nobody else up."""
+"""Tests of the user's code in the engine: its errors do not stop the event loop, and it delays no call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WAIT_S = 30
 
 
 class Own(BaseException):
-    """Of the user."""
+    """An error class of the user."""
 
 
 LOCAL = [
@@ -108,7 +108,7 @@ def test_an_error_of_a_function_is_that_rows_error(session, error, form):
     assert list(frame["status"]) == ["ok", "error", "ok"]
     by_python = error is StopIteration and form is not plain  # a coroutine cannot raise it (PEP 479)
     assert frame["error_type"][1] == ("RuntimeError" if by_python else error.__name__)
-    if not by_python and form is not in_a_task:  # a task raises a CancelledError of its own
+    if not by_python and form is not in_a_task:  # a task raises a new CancelledError
         assert frame["error_message"][1] == "so"
 
 
@@ -198,7 +198,7 @@ def test_a_guarded_async_function_can_be_cancelled(session):
 
 
 class Rows:
-    """An iterator of the user that fails at the third row."""
+    """The user's iterator, which fails at the third row."""
 
     def __init__(self, error):
         self.error, self.taken = error, 0
@@ -318,11 +318,11 @@ def test_an_error_of_a_schemas_serialiser_is_that_rows_error(session, error):
 
     job = session.submit_map([f'{{"number": {n}}}' for n in (1, 2, 3)], "{value}", schema=Item, resume=False)
 
-    # pydantic itself turns SystemExit of a serialiser into an error of its own.
+    # pydantic turns SystemExit in a serialiser into its own error.
     assert list(job.result(WAIT_S)["status"]) == ["ok", "error", "ok"]
 
 
-def test_a_blocking_on_text_holds_nobody_else_up(session):
+def test_a_blocking_on_text_delays_no_other_call(session):
     release, blocked = threading.Event(), threading.Event()
 
     def show(_):
@@ -340,7 +340,7 @@ def test_a_blocking_on_text_holds_nobody_else_up(session):
 
 
 @pytest.mark.parametrize("sized", [False, True])
-def test_a_blocking_source_holds_nobody_else_up(session, sized):
+def test_a_blocking_source_delays_no_other_call(session, sized):
     release, blocked = threading.Event(), threading.Event()
 
     class Blocking(Sequence):
@@ -413,7 +413,7 @@ def test_jobs_of_a_thread_that_dies_fail_and_the_next_call_gets_a_new_loop():
             job.result(WAIT_S)
     assert engine.run(_value(5)) == 5
     assert engine.loop() is not first
-    thread.join(WAIT_S)  # it reports its error to pytest before it ends, in this test and in no later one
+    thread.join(WAIT_S)  # wait for its error, so that pytest reports it in this test and not in a later one
     engine.shutdown()
     for task in asyncio.all_tasks(first):
         task.get_coro().close()
@@ -424,5 +424,5 @@ async def _for_ever():
     await asyncio.get_running_loop().create_future()
 
 
-def test_the_error_that_is_carried_says_what_it_carries():
+def test_the_carrier_of_an_error_has_the_text_of_that_error():
     assert str(RaisedByUser(SystemExit(3))) == "3"

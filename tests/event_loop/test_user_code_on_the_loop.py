@@ -1,4 +1,4 @@
-"""Rules, decisions and conversions of the user: none ends the loop, and none delays another call."""
+"""Tests of the user's rules, predicates and conversions: none stops the event loop or delays another call."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _futures_cancelled():
 
 
 class Gate:
-    """Blocks where the user's code stands until it is opened."""
+    """Blocks the user's code until the gate is opened."""
 
     def __init__(self):
         self.reached, self.opened = threading.Event(), threading.Event()
@@ -259,7 +259,7 @@ JOBS = {
 
 
 @pytest.mark.parametrize("start", JOBS.values(), ids=JOBS)
-def test_code_of_the_user_that_blocks_holds_nobody_else_up(start):
+def test_blocking_code_of_the_user_delays_no_other_call(start):
     gate = Gate()
     with Session("scripted:echo", cache=None) as session:
         job = start(session, gate)
@@ -275,7 +275,7 @@ def test_code_of_the_user_that_blocks_holds_nobody_else_up(start):
 @pytest.mark.parametrize("parts", [("typed", "values", "rows"), ("reply",)])
 @pytest.mark.parametrize("kind", ["find", "may_hold"])
 @pytest.mark.parametrize("batch", [False, True])
-def test_a_rule_that_blocks_holds_nobody_else_up(parts, kind, batch):
+def test_a_blocking_rule_delays_no_other_call(parts, kind, batch):
     gate = Gate()
 
     def block(text):
@@ -296,7 +296,7 @@ def test_a_rule_that_blocks_holds_nobody_else_up(parts, kind, batch):
         job.result(WAIT_S)
 
 
-def test_a_dry_run_with_a_rule_that_blocks_holds_nobody_up():
+def test_a_dry_run_with_a_blocking_rule_delays_no_call():
     gate = Gate()
     with Session("scripted:echo", cache=None, validation=slow_rule(gate)) as session:
         thread = threading.Thread(target=lambda: session.preview(session.make_call("two")))

@@ -1,19 +1,17 @@
-"""A real HTTP server on loopback that speaks the batch APIs of OpenAI and of Anthropic, and fails on
-request.
+"""HTTP server on loopback with the batch APIs of OpenAI and Anthropic, which fails on request.
 
     with BatchServer([Behaviour(order="reversed"), Behaviour(end="expired", rows={3: "expired"})]) as server:
         session.map(frame, "Classify: {text}", model="openai:gpt-5-mini", api_base=server.base_url,
         batch_api=True)
     assert server.rows_submitted_twice() == []
 
-Under `base_url`: OpenAI's ``/files``, ``/batches`` and live ``/chat/completions``; under `anthropic_url` the
-Messages protocol's ``/messages/batches`` and live ``/messages``. The nth job that is created behaves as the
-nth `Behaviour` says, the last one repeated; a function ``(number) -> Behaviour`` decides by the job's number
-from 0.
+`base_url` has OpenAI's ``/files``, ``/batches`` and ``/chat/completions``; `anthropic_url` has the Messages
+protocol's ``/messages/batches`` and ``/messages``. The nth created job follows the nth `Behaviour`, and
+the last one is repeated; a function ``(number) -> Behaviour`` chooses by the job's number from 0.
 
-An answer echoes the last message of the request unless `answer` (request body -> text) says otherwise. A
-token is four characters. Every answered row of a job is billed once, when the job ends, and every live call
-when it is answered: `billed` lists them.
+An answer echoes the last message of the request unless `answer` (request body -> text) is given. A token is
+four characters. Every answered row of a job is billed once, when the job ends, and every live call when it
+is answered: `billed` lists them.
 """
 
 from __future__ import annotations
@@ -36,36 +34,35 @@ from urllib.parse import parse_qs, urlsplit
 import orjson
 
 Json = dict[str, Any]
-# What becomes of one row: answered, refused with a status, left out of both files, expired, answered twice,
-# its line cut off, cancelled before it was processed, or answered with these words.
+# Outcome of one row: answered ("ok"), refused with an HTTP status, missing from both files, expired, answered
+# twice, its line cut, or cancelled before it was processed.
 RowOutcome = Literal["ok", "missing", "expired", "twice", "cut", "cancelled"] | int
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Behaviour:
-    """What the server does with one job.
+    """Behaviour of the server for one job.
 
     Attributes:
-        polls: Looks at the job before it has ended.
-        seconds: Time that it takes at least.
-        order: Of the lines in the result files.
-        rows: Outcome by line number from 0; the others are "ok". A function gets line number and request
-            body.
-        end: Its last status; "failed" needs `fault`. "stuck" never ends unless it is cancelled.
+        polls: Number of polls before the job has ended.
+        seconds: Minimum duration.
+        order: Order of the lines in the result files.
+        rows: Outcomes by line number from 0; others are "ok". A function gets line number and request body.
+        end: The final status; "failed" needs `fault`. "stuck" never ends unless it is cancelled.
         fault: Code, message and line (from 1, or None) of a job that fails as a whole; no row of it is
             processed or billed.
-        hidden_polls: Looks right after creation that are answered 404.
-        poll_faults: Statuses of the first looks, before anything else.
-        cancelling_polls: Looks between the wish to cancel and its end.
-        counts: Offset that is added to the counts it reports.
-        foreign: Whether the custom ids in the result files are those of somebody else's job.
-        unknown_lines: Lines of rows that nobody asked for, added to the output.
-        create: "lost" makes the job and closes the connection without an answer; "late" makes it and answers
-            500; a status makes none, nor does "never", which closes the connection.
-        upload: The same for the file's upload.
-        result_faults: Statuses of the first downloads of a result file.
-        cut_download: Whether the first download of the output file breaks off half-way.
+        hidden_polls: Number of polls after creation that are answered 404.
+        poll_faults: HTTP statuses of the first polls.
+        cancelling_polls: Number of polls between the request to cancel and the end of the job.
+        counts: Offset that is added to the reported counts.
+        foreign: Whether the custom ids in the result files belong to another job.
+        unknown_lines: Number of lines with unknown custom ids in the output.
+        create: "lost" creates the job and closes the connection without an answer; "late" creates it and
+            answers 500; an HTTP status creates none; "never" creates none and closes the connection.
+        upload: The same for the upload of the file.
+        result_faults: HTTP statuses of the first downloads of a result file.
+        cut_download: Whether the first download of the output file is cut off halfway.
     """
 
     polls: int = 1
@@ -93,7 +90,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Billed:
-    """One answer that stands on the bill."""
+    """One billed answer."""
 
     custom_id: str | None
     model: str
@@ -104,7 +101,7 @@ class Billed:
 
 @dataclass(kw_only=True)
 class ServerJob:
-    """One job as the server keeps it."""
+    """The server's state of one job."""
 
     job_id: str
     protocol: Literal["openai", "anthropic"]
@@ -130,15 +127,15 @@ class ServerJob:
 
 
 class BatchServer:
-    """The server, in threads of its own.
+    """The server, which runs in its own threads.
 
     Args:
-        behaviours: Of each job in the order of creation.
-        answer: Text of a reply, from the body of its request.
-        queue_jobs: Jobs that may live at once; one more is made and fails with ``token_limit_exceeded``. None
-            means any number.
-        max_rows: Lines that a file may hold; a longer one is refused.
-        port: 0 takes a free one.
+        behaviours: Behaviours of the jobs in the order of creation.
+        answer: Makes the text of a reply from the body of the request.
+        queue_jobs: Most active jobs; a further one is created and fails with ``token_limit_exceeded``. None
+            means no limit.
+        max_rows: Most lines of a file; a longer file is refused.
+        port: Port to listen on; 0 means a free one.
     """
 
     def __init__(
@@ -196,19 +193,19 @@ class BatchServer:
         return self._behaviours[min(number, len(self._behaviours) - 1)] if self._behaviours else Behaviour()
 
     def polls(self) -> int:
-        """Looks at single jobs so far."""
+        """Number of polls of single jobs so far."""
         return sum(job.looks for job in self.jobs)
 
     def rows_submitted_twice(self) -> list[str]:
-        """Request bodies that stood in two jobs which lived at the same time."""
+        """Request bodies that were part of two active jobs at the same time."""
         return list(self.overlaps)
 
     def submissions(self) -> Counter[str]:
-        """How often each request body was submitted, by its last message."""
+        """Number of submissions of each request body, by its last message."""
         return Counter(last_words(line_body(line)) for job in self.jobs for line in job.lines)
 
     def tokens(self, *, batch: bool) -> tuple[int, int]:
-        """Input and output tokens on the bill."""
+        """Billed input and output tokens."""
         items = [item for item in self.billed if item.batch is batch]
         return sum(item.input_tokens for item in items), sum(item.output_tokens for item in items)
 
@@ -245,7 +242,7 @@ class BatchServer:
             return job
 
     def look(self, job: ServerJob) -> int | None:
-        """Count a look and let the job go on; a status that stands in the way, or None."""
+        """Count a poll and advance the job; returns the HTTP status of a fault, or None."""
         with self.lock:
             behaviour, look = job.behaviour, job.looks
             job.looks += 1
@@ -340,7 +337,7 @@ class BatchServer:
         )
 
 
-# The shapes of both protocols
+# Objects of both protocols
 
 
 def encode(value: Any) -> bytes:
@@ -495,7 +492,7 @@ class _Handler(BaseHTTPRequestHandler):
     batch_server: BatchServer
 
     def log_message(self, *_: object) -> None:
-        """Stay silent."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         self._serve(b"")
@@ -744,8 +741,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _never_made(number: int, status: int) -> ServerJob:
-    """Holds the place of a job that was refused, so that the next one behaves as the next `Behaviour`
-    says."""
+    """Placeholder for a refused job, so that the next job gets the next `Behaviour`."""
     return ServerJob(
         job_id=f"refused_{number}_{status}",
         protocol="openai",

@@ -1,4 +1,4 @@
-"""Sessions whose provider is the batch server."""
+"""Fixtures of the job tests: sessions that send to the batch server."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def events():
 
 @pytest.fixture
 def make_session(tmp_path, events, monkeypatch):
-    """A session on the server, in one home; ``anthropic=True`` for the other protocol."""
+    """Makes sessions on the server that share one home; ``anthropic=True`` selects the Anthropic protocol."""
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-nobody")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key-of-nobody")
     made = []
@@ -50,5 +50,5 @@ def make_session(tmp_path, events, monkeypatch):
 
 @pytest.fixture
 def texts():
-    """A frame of 20 rows with an index of its own."""
+    """A frame of 20 rows with a non-default index."""
     return pd.DataFrame({"text": [f"row {number}" for number in range(20)]}, index=range(100, 120))

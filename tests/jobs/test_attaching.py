@@ -1,5 +1,4 @@
-"""Runs that are left and come back to: other kernels, interrupts, limits of waiting, cancelling, money
-over restarts."""
+"""Tests of attaching to running jobs: other kernels, interrupts, wait limits, cancellation, budgets."""
 
 from __future__ import annotations
 
@@ -27,7 +26,7 @@ def wait_until(condition, seconds=20):
 
 
 def let_end(server):
-    """Jobs that were stuck end at the next look."""
+    """Let stuck jobs end at the next poll."""
     for job in server.jobs:
         job.behaviour = Behaviour()
 
@@ -109,7 +108,7 @@ def test_two_kernels_on_one_home_submit_each_row_once(make_session, texts, anthr
 
 @BOTH
 def test_rows_that_another_run_has_under_way_are_taken_from_its_job(make_session, texts, anthropic):
-    # The same prompts from another template are another run, which shares only the rows.
+    # The same prompts from another template are a different run with the same rows.
     with BatchServer([STUCK, Behaviour()]) as server:
         session = make_session(server, anthropic=anthropic)
         with pytest.raises(ainb.BatchPendingError):
@@ -160,7 +159,7 @@ def test_cancelled_jobs_keep_what_they_answered(make_session, texts, anthropic):
 
 
 @BOTH
-def test_a_job_that_nobody_drives_is_cancelled_too(make_session, texts, anthropic):
+def test_a_job_without_a_running_call_is_cancelled_too(make_session, texts, anthropic):
     with BatchServer([STUCK]) as server:
         session = make_session(server, anthropic=anthropic)
         with pytest.raises(ainb.BatchPendingError):
@@ -199,7 +198,7 @@ def test_what_a_job_holds_stays_reserved_over_restarts_until_it_is_merged(make_s
         assert second.budget_status()[0].reserved_usd == held == 20 * Decimal("0.000415")
         with pytest.raises(
             ainb.DeadlineExceededError
-        ):  # the money may come free, so a live call waits for it
+        ):  # reserved money may be released, so a live call waits for it
             second.ask("x", max_tokens=1_200, timeout_seconds=0.5)
         let_end(server)
         second.map(texts, PROMPT, batch_api=True, max_tokens=100)
@@ -210,7 +209,7 @@ def test_what_a_job_holds_stays_reserved_over_restarts_until_it_is_merged(make_s
 
 
 @BOTH
-def test_an_outage_while_waiting_is_survived_and_told_once(make_session, texts, events, anthropic):
+def test_an_outage_while_waiting_gives_one_notice(make_session, texts, events, anthropic):
     with BatchServer([STUCK]) as server:
         session = make_session(server, anthropic=anthropic)
         job = session.submit_map(texts, PROMPT, batch_api=True)
@@ -287,8 +286,8 @@ def test_files_of_jobs_are_for_their_owner_alone_and_go_when_merged(make_session
 def test_a_row_that_another_kernel_pays_between_look_and_plan_is_not_paid_again(
     make_session, texts, anthropic, monkeypatch, looked_up
 ):
-    # The other kernel's whole run takes place when this one has looked so many rows up in the cache, and has
-    # claimed none.
+    # The other kernel completes its run after this one has looked up `looked_up` rows in the cache and before
+    # it claims any.
     with BatchServer([Behaviour()]) as server:
         one, other = (make_session(server, anthropic=anthropic) for _ in range(2))
         original, seen = Delivery.screen, []

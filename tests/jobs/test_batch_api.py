@@ -1,5 +1,4 @@
-"""`session.map(..., batch_api=True)` against a server that speaks both protocols and fails on
-request."""
+"""Tests of `session.map(..., batch_api=True)` against a server with both protocols that fails on request."""
 
 from __future__ import annotations
 
@@ -21,7 +20,7 @@ def notices(events):
 
 
 def spent_at(server):
-    """USD on the server's bill, at the made-up prices and half of them for batches."""
+    """USD that the server billed, at made-up prices that are halved for batches."""
     total = Decimal(0)
     for batch, share in ((True, Decimal("0.5")), (False, Decimal(1))):
         tokens_in, tokens_out = server.tokens(batch=batch)
@@ -419,7 +418,7 @@ def test_rows_pass_validation_before_and_after(make_session, anthropic):
         assert not any(secret.encode() in path.read_bytes() for path in stored if path.is_file())
 
 
-# Eight rows of 3 tokens in and 100 out fit: each is $0.000403 at half the price.
+# Eight rows of 3 input and 100 output tokens fit: each costs $0.000403 at half price.
 TIGHT_USD = "0.0034"
 
 

@@ -1,5 +1,4 @@
-"""`session.compare(..., batch_api=True)`: one provider job a variant, all submitted before one is waited
-for."""
+"""Tests of `session.compare(..., batch_api=True)`: one job per variant, all submitted before waiting."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ from tests.jobs.batch_server import BatchServer
 
 
 @pytest.mark.parametrize("anthropic", [False, True], ids=["openai", "anthropic"])
-def test_a_comparison_goes_out_as_one_job_a_variant_and_not_again(make_session, anthropic):
+def test_a_comparison_submits_one_job_per_variant_and_only_once(make_session, anthropic):
     rows = pd.DataFrame({"text": [f"row {number}" for number in range(12)]})
     rows["truth"] = rows["text"].where(rows.index % 3 > 0, "another")
     prompts = {"plain": "{text}", "marked": "{text}!"}

@@ -1,5 +1,4 @@
-"""A kernel that is killed at any step of a run in several jobs: nothing is lost, nothing is submitted or
-paid twice."""
+"""Tests of a kernel that is killed at any step of a run with several jobs: no lost or repeated row."""
 
 from __future__ import annotations
 
@@ -70,8 +69,7 @@ def start(server, home, *, anthropic):
 
 
 def run_and_kill(server, home, rng, *, anthropic):
-    """One run that is killed a moment after its nth request; returns whether it was killed before it
-    ended."""
+    """Run and kill the process soon after its nth request; returns whether it was killed before its end."""
     left = [rng.randint(1, 18)]
     pause = rng.choice([0.0, 0.0, rng.uniform(0, 0.05), rng.uniform(0, 0.3)])
     process = start(server, home, anthropic=anthropic)

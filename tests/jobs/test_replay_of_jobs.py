@@ -1,5 +1,4 @@
-"""Recorded batch runs: the rows stand in the cassette like any others, and replay needs neither provider
-nor key."""
+"""Tests of recorded batch jobs: their rows are normal records, and replay needs neither provider nor key."""
 
 from __future__ import annotations
 

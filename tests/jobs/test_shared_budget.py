@@ -1,4 +1,4 @@
-"""Budgets of batch jobs whose state is shared on a real Redis: no overshoot, nothing booked twice or lost."""
+"""Tests of budgets of batch jobs on a real Redis: no overshoot, no lost or repeated booking."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.jobs.test_batch_api import BOTH, PROMPT, TIGHT_USD, long_answer, noti
 from tests.stores.redis.redis_lab import Server, until
 
 pytestmark = pytest.mark.redis
-MOST_USD = 20 * Decimal("0.000415")  # of 20 rows with 100 output tokens each
+MOST_USD = 20 * Decimal("0.000415")  # for 20 rows with 100 output tokens each
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def redis(tmp_path_factory):
 
 @pytest.fixture
 def shared(redis, make_session):
-    """Sessions that share their state."""
+    """Makes sessions that share their state."""
     redis.ask("FLUSHALL")
 
     def make(server, **options):
@@ -108,7 +108,7 @@ def test_what_a_job_holds_stays_set_aside_over_restarts_and_is_settled_once(shar
 
 @BOTH
 def test_a_job_gets_its_money_at_once_and_not_at_a_poll(shared, texts, anthropic, events):
-    # Money that is fetched from the server and not taken goes back after a second, long before a poll.
+    # Money that is drawn and not used is returned after one second, long before a poll.
     with BatchServer() as server:
         session = shared(server, anthropic=anthropic, budget=ainb.Budget(usd=1, per="day"), poll_seconds=600)
         job = session.submit_map(texts, PROMPT, batch_api=True, max_tokens=100)

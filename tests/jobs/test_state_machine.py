@@ -1,5 +1,4 @@
-"""The state machine alone: every order of answers and crashes ends, and never creates a job that may exist
-already."""
+"""Tests of the state machine of jobs: every order of answers and crashes ends with exactly one job."""
 
 from __future__ import annotations
 
@@ -94,7 +93,7 @@ def test_another_call_looks_at_once_and_waits_as_it_asks_for():
 
 
 class Provider:
-    """A provider that may or may not have done what it was asked, and may or may not have said so."""
+    """A provider whose requests may succeed or fail, with or without a response."""
 
     def __init__(self, rng):
         self.rng = rng
@@ -126,7 +125,7 @@ def test_no_schedule_of_answers_and_crashes_creates_a_second_job(seed):
     for _ in range(400):
         now = max(now, job.next_at)
         step = machine.next_step(job, now)
-        crash = rng.random() < 0.3  # the process dies after the intent was written, or after the act
+        crash = rng.random() < 0.3  # the process dies after the intent was recorded, or after the action
         if step is Step.UPLOAD:
             job = machine.intend_upload(job)
             job = job if crash else machine.uploaded(job, "file")

@@ -1,4 +1,4 @@
-"""Jobs on disk: what is written is read again, claims are held by one, files come and go."""
+"""Tests of the job store: records, exclusive claims of rows, files of requests and results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys come from the environment and never show."""
+"""Tests of keys from the environment: names, missing keys, redacted display."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Keys that stand in a file or in the keyring: found after the environment, only where the person asked,
-and never shown."""
+"""Tests of keys in a file or the keyring: used after the environment, only if configured, never shown."""
 
 from __future__ import annotations
 
@@ -24,7 +23,7 @@ KEY = "not-of-any-pattern-42"
 
 
 class Keyring(keyring.backend.KeyringBackend):
-    """A keyring that counts how often it is asked."""
+    """A keyring that counts its lookups."""
 
     priority = 5
 
@@ -72,7 +71,7 @@ def dot_env(tmp_path):
     return write
 
 
-# A file
+# Key file
 
 
 def test_a_file_is_read_only_when_it_was_named(dot_env, monkeypatch, tmp_path):
@@ -166,7 +165,7 @@ def test_a_file_that_is_no_list_of_keys_is_not_read_in(dot_env):
         keys.get("openai")
 
 
-# The keyring
+# Keyring
 
 
 def test_a_login_is_found_after_the_environment_and_only_after_a_login(ring, monkeypatch):
@@ -268,7 +267,7 @@ def test_a_keyring_in_a_plain_file_is_none(ring):
         keys.login("openai", KEY)
 
 
-# What can be no key
+# Values that cannot be keys
 
 
 @pytest.mark.parametrize(
@@ -284,7 +283,7 @@ def test_a_keyring_in_a_plain_file_is_none(ring):
         ("GROQ_API_KEY", "h" + "f_4242424242424242", "looks like one for HF_TOKEN"),
     ],
 )
-def test_what_can_be_no_key_is_told_without_showing_it(ring, name, key, fault):
+def test_an_invalid_key_is_reported_without_showing_it(ring, name, key, fault):
     with pytest.raises(ConfigError, match=fault) as caught:
         keys.login(name, key)
 
@@ -302,7 +301,7 @@ def test_what_can_be_no_key_is_told_without_showing_it(ring, name, key, fault):
         ("OLLAMA_API_KEY", "whatever"),
     ],
 )
-def test_what_may_be_a_key_has_no_fault(name, key):
+def test_a_valid_key_has_no_fault(name, key):
     assert fault_of(name, key) is None
 
 

@@ -1,4 +1,4 @@
-"""A terminal shell in process and a real kernel, both with the extension loaded and answers from scripts."""
+"""Fixtures of the magics tests: a terminal shell in process and a real kernel, with scripted models."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def no_session_is_left_over(monkeypatch, tmp_path):
 
 @dataclass
 class Cell:
-    """What one cell did."""
+    """Result, error and output of one cell."""
 
     result: object
     error: BaseException | None
@@ -44,7 +44,7 @@ class Cell:
 
 @dataclass
 class Terminal:
-    """A shell as in a terminal, and what its cells wrote."""
+    """A terminal shell whose output is captured."""
 
     shell: InteractiveShell
     capsys: pytest.CaptureFixture[str]
@@ -72,7 +72,7 @@ def terminal(bare_shell, capsys):
 
 @dataclass
 class Ran:
-    """The messages that one cell of a kernel gave rise to."""
+    """The messages that one cell of a kernel sent."""
 
     outputs: list[tuple[str, dict]]
     reply: dict
@@ -86,7 +86,7 @@ class Ran:
 
 
 class Kernel:
-    """A real kernel."""
+    """A real kernel with a client."""
 
     def __init__(self) -> None:
         self.manager = KernelManager(kernel_name="python3")
@@ -126,7 +126,7 @@ class Kernel:
 
 @pytest.fixture(scope="module")
 def fresh_kernel(tmp_path_factory):
-    """A kernel in which nothing has run."""
+    """A new kernel."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AINB_HOME", str(tmp_path_factory.mktemp("home")))
         patch.setenv("AINB_DISPLAY", "auto")
@@ -138,6 +138,6 @@ def fresh_kernel(tmp_path_factory):
 
 @pytest.fixture
 def kernel(fresh_kernel):
-    """The module's kernel with the extension loaded anew and its state forgotten."""
+    """The kernel of the module, with the extension loaded again and its state reset."""
     fresh_kernel.run("%reset -f\n%reload_ext ainb\nimport os; os.environ.pop('AINB_DISPLAY', None)")
     return fresh_kernel

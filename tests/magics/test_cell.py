@@ -1,3 +1,5 @@
+"""Tests of %%ai in a terminal shell: models, fields, output forms, errors."""
+
 from __future__ import annotations
 
 import sys
@@ -206,7 +208,7 @@ def test_static_display_never_streams(terminal, monkeypatch, setting):
     assert "Out[" in cell.out.split("hello")[0]
 
 
-def test_no_stream_is_heard(terminal, monkeypatch):
+def test_no_stream_disables_streaming(terminal, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
 
     cell = terminal.run("%%ai scripted:echo --no-stream\nhello")

@@ -1,4 +1,4 @@
-"""``%%ai --each``: rows of the notebook's tables through the pipeline."""
+"""Tests of ``%%ai --each``: rows of the notebook's tables through the pipeline."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_keep_star_carries_all_columns(ask, reviews):
         ("--each number", "a batch takes a DataFrame"),
     ],
 )
-def test_what_does_not_go_with_rows_is_told(ask, reviews, line, said):
+def test_options_that_do_not_fit_rows_are_refused(ask, reviews, line, said):
     with pytest.raises(ConfigError, match=said):
         ask(f"scripted:echo {line}", "{text}", reviews=reviews, number=3)
 

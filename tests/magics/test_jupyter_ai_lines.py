@@ -1,8 +1,7 @@
-"""Lines that people typed for jupyter-ai, versions 2 and 3, and what each of them does here.
+"""Tests of lines for jupyter-ai, versions 2 and 3, in ainb.
 
 Source: jupyter-ai's user documentation, "Magic commands" and "The %ai and %%ai magic commands", its parsers
-and its example notebooks. The models are those of the documentation; a server on loopback answers in their
-place.
+and its example notebooks. The models are those of the documentation; a server on loopback answers for them.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def server():
 
 @pytest.fixture
 def there(terminal, server, monkeypatch):
-    """A shell in which every service of the documentation answers."""
+    """A shell in which a local server answers for every service of the documentation."""
     for name in KEYS:
         monkeypatch.setenv(f"{name}_API_KEY", "sk-of-a-test-0123456789")
     for name in PLACES:
@@ -62,7 +61,7 @@ def there(terminal, server, monkeypatch):
     return terminal
 
 
-# First line of a cell; the model and the parameters that reach the service.
+# First line of a cell; model and parameters in the request.
 CELLS = [
     ("%%ai anthropic:claude-v1.2", "claude-v1.2", {}),
     ("%%ai anthropic:claude-v1.2 -f html", "claude-v1.2", {}),
@@ -114,7 +113,7 @@ CELLS = [
     ("""%%ai openai/gpt-4o --model-parameters '{"top_p": 0.5}'""", "gpt-4o", {"top_p": 0.5}),
     ("""%%ai openai/my-model --api-base {base} --api-key-name TEAM_API_KEY""", "my-model", {}),
 ]
-# A line, and a part of what it shows.
+# A line, and a part of its output.
 LINES = [
     ("%ai", "model"),
     ("%ai help", "%ai subcommands"),
@@ -129,7 +128,7 @@ LINES = [
     ("%ai alias my.model_2-x openai/gpt-4o", "my.model_2-x is openai:gpt-4o now"),
     ("%ai reset", "there were no chats"),
 ]
-# Lines, one after the other, and the model that is asked last.
+# Lines in order, and the model of the last request.
 STORIES = [
     (["%ai register claude anthropic:claude-v1.2", "%%ai claude\nhi"], "claude-v1.2"),
     (
@@ -150,7 +149,7 @@ STORIES = [
 ]
 
 
-def test_there_are_more_than_sixty():
+def test_more_than_sixty_lines_are_tested():
     assert len(CELLS) + len(LINES) + len(STORIES) >= 60
 
 
@@ -168,7 +167,7 @@ def test_a_cell_asks_the_model_that_it_named(there, server, line, model, sent):
 
 
 @pytest.mark.parametrize(("line", "shown"), LINES, ids=[line for line, _ in LINES])
-def test_a_line_does_what_it_did(there, line, shown):
+def test_a_line_has_its_output(there, line, shown):
     cell = there.run(line)
 
     assert cell.error is None
@@ -176,7 +175,7 @@ def test_a_line_does_what_it_did(there, line, shown):
 
 
 @pytest.mark.parametrize(("lines", "model"), STORIES, ids=[" ; ".join(lines) for lines, _ in STORIES])
-def test_lines_after_one_another_do_what_they_did(there, server, lines, model):
+def test_lines_in_sequence_ask_the_last_model(there, server, lines, model):
     for line in lines:
         there.run(line)
 
@@ -211,7 +210,7 @@ def test_a_service_that_is_not_there_is_said_with_those_that_are(there):
     assert "names no provider and no alias" in str(cell.error)
 
 
-# Services that pydantic-ai speaks to.
+# Services that are reached through pydantic-ai.
 BEHIND = [
     ("bedrock/anthropic.claude-3-5-haiku-20241022-v1:0", "bedrock:anthropic.claude-3-5-haiku-20241022-v1:0"),
     ("bedrock-chat:anthropic.claude-3-sonnet", "bedrock:anthropic.claude-3-sonnet"),
@@ -227,7 +226,7 @@ def test_services_behind_pydantic_ai_are_found_under_the_names_that_were_typed(t
     assert split_model(typed) == ("pydantic", asked)
 
 
-# What stands in for the words of the table below where it names no value.
+# Complete lines for entries of the table below that have no value.
 WORDS = {
     "--api-base": "--api-base {base}",
     "--api-key-name": "--api-key-name TEAM_API_KEY",
@@ -245,14 +244,14 @@ WORDS = {
 
 
 def table_lines():
-    """What stands in code in the first column of the table for those who come from jupyter-ai."""
+    """The code spans in the first column of the table of the migration guide."""
     text = Path(__file__).parents[2].joinpath("docs/how-to/migrate.md").read_text(encoding="utf-8")
     table = text.partition("| jupyter-ai | here |")[2].partition("\n\n")[0]
     return [span for row in table.splitlines()[2:] for span in re.findall(r"`([^`]+)`", row.split("|")[1])]
 
 
 def cell_of(span):
-    """A cell that does what the table speaks of."""
+    """A cell for a code span of the table."""
     line = WORDS.get(span, span)
     if line.startswith("-"):
         return f"%%ai chatgpt {line}\nhi"

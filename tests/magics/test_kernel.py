@@ -1,3 +1,5 @@
+"""Tests of the magics in a real kernel."""
+
 from __future__ import annotations
 
 import time
@@ -43,7 +45,7 @@ def test_a_failed_cell_is_one_error_of_one_line(kernel):
     assert "Traceback" in text
 
 
-def test_pieces_are_shown_to_who_watches_and_one_plain_output_is_left(kernel):
+def test_pieces_are_shown_in_a_watched_kernel_and_one_output_is_left(kernel):
     kernel.run(SCRIPT + "script('lines', ['one\\ntwo\\nthree']);")
 
     ran = kernel.run("%%ai scripted:lines\n{nmae}", watched=True)
@@ -55,7 +57,7 @@ def test_pieces_are_shown_to_who_watches_and_one_plain_output_is_left(kernel):
     assert ran.of("execute_result")[0]["data"]["text/plain"] == "one\ntwo\nthree"
 
 
-def test_lines_of_the_cell_outlive_the_pieces(kernel):
+def test_notices_of_the_cell_stay_when_pieces_are_cleared(kernel):
     kernel.run("name = 1")
 
     ran = kernel.run("%%ai scripted:echo\n{nmae}", watched=True)
@@ -235,7 +237,7 @@ def run_notebook(*sources):
     return notebook
 
 
-def test_a_notebook_run_without_a_person_holds_one_plain_output_a_cell():
+def test_an_unattended_notebook_has_one_plain_output_per_cell():
     notebook = run_notebook("%load_ext ainb", "%%ai scripted:echo\none\ntwo", "_ai")
 
     assert notebook.cells[0].outputs == []

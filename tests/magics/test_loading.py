@@ -1,3 +1,5 @@
+"""Tests of loading and unloading the extension."""
+
 from __future__ import annotations
 
 import subprocess

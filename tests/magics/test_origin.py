@@ -1,4 +1,4 @@
-"""Which notebook and which cell a call comes from."""
+"""Tests of the origin of a call: notebook and cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ainb.runtime import Runtime, script_origin
 
 @pytest.fixture
 def cell_c1(terminal, monkeypatch):
-    """A front end that tells the cell's id."""
+    """A front end that sends the id of the cell."""
     monkeypatch.setattr(terminal.shell, "get_parent", lambda: {"metadata": {"cellId": "c1"}}, raising=False)
 
 
@@ -19,7 +19,7 @@ def rows(session):
     return [(row.notebook, row.cell_id) for row in session.usage().itertuples()]
 
 
-def test_cells_and_python_of_a_notebook_tell_where_they_are(terminal, cell_c1, monkeypatch):
+def test_calls_of_cells_and_of_python_record_notebook_and_cell(terminal, cell_c1, monkeypatch):
     monkeypatch.setenv("JPY_SESSION_NAME", "/home/ann/notes/reviews.ipynb")
 
     terminal.run("%%ai scripted:echo\nhello")
@@ -42,7 +42,7 @@ def test_cells_and_python_of_a_notebook_tell_where_they_are(terminal, cell_c1, m
         ({"JPY_SESSION_NAME": "folder/"}, {}, None),
     ],
 )
-def test_the_notebook_is_named_by_whoever_knows(terminal, monkeypatch, variables, names, found):
+def test_the_name_of_the_notebook_has_several_sources(terminal, monkeypatch, variables, names, found):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     terminal.shell.user_ns.update(names)

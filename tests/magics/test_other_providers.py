@@ -1,4 +1,4 @@
-"""Services of other packages, and those behind pydantic-ai, in ``%ai list`` and behind Tab."""
+"""Tests of services of other packages and of pydantic-ai in ``%ai list`` and in completion."""
 
 from __future__ import annotations
 
@@ -112,6 +112,6 @@ def test_tab_offers_what_pydantic_ai_speaks_to(terminal):
     assert sorted(offered) == ["%%ai pydantic:google-cloud:", "%%ai pydantic:google:"]
 
 
-def test_tab_knows_that_aliases_can_be_saved(terminal):
+def test_tab_offers_to_save_an_alias(terminal):
     assert complete(terminal, "%ai alias fast scripted:echo --s") == ["%ai alias fast scripted:echo --save"]
     assert complete(terminal, "%ai dealias fast --s") == ["%ai dealias fast --save"]

@@ -1,5 +1,4 @@
-"""Lines that people paste from elsewhere, expressions behind ``--each``, and what the notebook says about
-fields."""
+"""Tests of pasted lines, expressions after ``--each``, and notices about template fields."""
 
 from __future__ import annotations
 
@@ -235,11 +234,11 @@ def test_the_logger_is_silent_where_outputs_are_compared(tmp_path, monkeypatch, 
         session.core.log.flush()
         own = session.usage()["session_id"].iloc[-1]
 
-    # The log of an earlier test may still write out calls of its own.
+    # The log of an earlier test may still be writing.
     assert [record.getMessage() for record in caplog.records if own in record.getMessage()] == []
 
 
-def test_a_reply_has_markdown_for_those_who_call_it_and_ipython_does_not(run, terminal):
+def test_a_reply_has_a_markdown_method_that_ipython_does_not_use(run, terminal):
     reply = run("%%ai\n<script>1</script>").result
 
     assert reply._repr_markdown_() == "<script>1</script>"

@@ -1,4 +1,4 @@
-"""A notebook with a pasted key, a poisoned table and an HTML reply can be saved, opened and shared."""
+"""Tests of a notebook with a pasted key, a hostile table and an HTML reply: it can be shared safely."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saved(folder):
-    """The notebook as it would be saved after its cells have run."""
+    """The notebook as saved after its cells have run."""
     (folder / "poisoned.csv").write_text(POISONED, encoding="utf-8")
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     with pytest.MonkeyPatch.context() as patch:
@@ -112,7 +112,7 @@ def test_a_providers_refusal_is_one_line_and_its_whole_traceback_holds_no_key(sa
     assert any("Traceback" in text for text in texts)
 
 
-def test_the_person_is_told_that_the_cell_still_holds_what_was_typed(saved):
+def test_a_notice_says_that_the_cell_still_has_the_typed_key(saved):
     assert "take it out before you share the notebook" in text_of(
         saved, f"%%ai scripted:echo\nWhy is {PASTED}"
     )
@@ -127,22 +127,22 @@ def test_a_poisoned_table_has_not_run_and_nothing_in_it_was_filled_in(saved, fol
     assert "\x1b" not in sent
 
 
-def test_html_of_a_model_never_touches_the_page(saved):
+def test_html_of_a_model_is_sandboxed(saved):
     for start in ("%%ai scripted:html -f html", "%%ai scripted:html\n", "%%ai scripted:echo\n{table}"):
         cell = next(cell for cell in saved.cells if cell.source.startswith(start))
         for output in cell.outputs:
             page = output.get("data", {}).get("text/html", "")
-            # What stands in srcdoc is shown in a frame of its own that runs nothing.
+            # The content of srcdoc is shown in a sandboxed frame that runs no scripts.
             assert not re.search(r"<(script|img)\b", re.sub(r'srcdoc="[^"]*"', "", page))
             assert "srcdoc" not in page or 'sandbox=""' in page
 
 
-def test_a_login_where_nobody_can_type_is_one_line(saved):
+def test_a_login_without_input_is_one_line(saved):
     (error,) = next(cell for cell in saved.cells if cell.source == "%ai login openai").outputs
 
     assert error.ename == "ConfigError"
     assert "set OPENAI_API_KEY in the environment" in error.evalue
 
 
-def test_keys_show_themselves_as_stars(saved):
+def test_the_repr_of_a_key_is_stars(saved):
     assert "('***', {'openai': '***'})" in text_of(saved, "ainb.keys.get").replace("\\'", "'")

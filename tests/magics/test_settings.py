@@ -1,3 +1,5 @@
+"""Tests of %config Ainb: effects, precedence, refused values."""
+
 from __future__ import annotations
 
 import pytest

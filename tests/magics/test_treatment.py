@@ -1,4 +1,4 @@
-"""The options of %%ai that say how a call is treated."""
+"""Tests of the %%ai options for cache, budget, user and tags of a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ainb.testing import script
 
 @pytest.fixture
 def seen(terminal, monkeypatch):
-    """The calls that cells make."""
+    """Records the calls of cells."""
     session = sessions.current()
     calls = []
     handle = session.handle
@@ -80,7 +80,7 @@ def test_a_wrong_value_is_one_line_with_the_way_out(terminal, seen, line, messag
     assert seen == []
 
 
-def test_a_stored_answer_is_used_left_aside_and_overwritten(terminal):
+def test_options_of_a_cell_use_bypass_and_overwrite_a_stored_answer(terminal):
     script("counts", ["one", "two", "three"])
 
     said = [

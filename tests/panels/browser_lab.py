@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real browser: what browser tests and the README's pictures are made with."""
+"""JupyterLab in a real browser, for browser tests and the pictures of the README."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.python_path import python_path
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "build"
-# As long as a machine with many other things to do may take.
+# Long enough for a machine under load.
 START_SECONDS = 180
 WAIT_MS = 90_000
 CHROMIUM_ARGUMENTS = [
@@ -37,8 +37,8 @@ CHROMIUM_ARGUMENTS = [
 ]
 LIGHT = "JupyterLab Light"
 OUTPUTS = ".jp-OutputArea-output"
-# The toolbar says idle before the kernel has connected, and what is run then is lost; the session itself
-# knows.
+# The toolbar shows idle before the kernel has connected, and cells that are run then are lost; the state of
+# the session is reliable.
 IS_READY = """() => {
   const context = window.jupyterapp?.shell?.currentWidget?.sessionContext;
   const kernel = context?.session?.kernel;
@@ -47,7 +47,7 @@ IS_READY = """() => {
 
 
 def missing() -> str | None:
-    """What the browser tests lack here, or None."""
+    """Missing requirements of the browser tests as one text, or None."""
     if shutil.which("chromium") is None:
         return "chromium is not on PATH"
     names = ("playwright", "jupyterlab", "axe_playwright_python")
@@ -56,7 +56,7 @@ def missing() -> str | None:
 
 
 class Lab:
-    """JupyterLab on loopback, with every folder of Jupyter's below a temporary one."""
+    """JupyterLab on loopback, with all folders of Jupyter below a temporary one."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -89,7 +89,7 @@ class Lab:
         }
         quiet = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
         self._set("apputils-extension", "notification", quiet)
-        # Cells that are out of sight are on the page, too.
+        # Keep cells outside the viewport on the page.
         self._set("notebook-extension", "tracker", {"windowingMode": "none"})
         command = [
             *(sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root"),
@@ -132,7 +132,7 @@ class Lab:
         raise AssertionError(f"JupyterLab did not start: {(self.root / 'lab.log').read_text()[-2000:]}")
 
     def write(self, name: str, cells: list[str]) -> Path:
-        """Put a notebook where the page can open it."""
+        """Write a notebook into the folder of the server."""
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         notebook = new_notebook(
             cells=[new_code_cell(source) for source in cells], metadata={"kernelspec": kernel}
@@ -151,7 +151,7 @@ class Lab:
 
 
 class Page:
-    """One browser page with a notebook in it."""
+    """A browser page with a notebook."""
 
     def __init__(self, page, lab: Lab) -> None:
         self.page = page
@@ -174,7 +174,7 @@ class Page:
         self.page.wait_for_function(IS_READY)
 
     def command(self, name: str, **arguments) -> None:
-        """Run a command of JupyterLab's without waiting for what it starts."""
+        """Run a command of JupyterLab without waiting for its effects."""
         self.page.evaluate(
             "([name, args]) => { window.jupyterapp.commands.execute(name, args); }", [name, arguments]
         )
@@ -190,7 +190,7 @@ class Page:
         self.command("notebook:run-cell")
 
     def run(self, cell: int) -> None:
-        """Start a cell and wait for its end."""
+        """Start a cell and wait until it has ended."""
         before = self.count(cell)
         self.start(cell)
         self.page.wait_for_function(
@@ -227,14 +227,14 @@ class Page:
         return self.page.locator(".jp-Notebook .jp-Cell").nth(cell).locator(".jp-OutputArea").first
 
     def export(self) -> Path:
-        """The saved notebook as a page of HTML."""
+        """The saved notebook, exported as an HTML page."""
         notebook = self.lab.work / self.name
         command = [sys.executable, "-m", "nbconvert", "--to", "html", "--log-level", "ERROR", str(notebook)]
         subprocess.run(command, check=True, timeout=300, env={**os.environ, "PYTHONWARNINGS": "ignore"})
         return notebook.with_suffix(".html")
 
     def settle(self) -> None:
-        """Wait until the kernel has nothing to do."""
+        """Wait until the kernel is idle."""
         self.page.wait_for_function(IS_READY)
 
     def interrupt(self) -> None:
@@ -243,7 +243,7 @@ class Page:
         )
 
     def milliseconds_until(self, condition: str) -> float:
-        """Wait for a condition; the page's own clock says how long it took."""
+        """Wait for a condition; returns the time by the page's clock in milliseconds."""
         start = self.page.evaluate("() => performance.now()")
         self.page.wait_for_function(condition)
         return self.page.evaluate("() => performance.now()") - start
@@ -255,7 +255,7 @@ class Page:
         self.settle()
 
     def shot_of_cell(self, cell: int, name: str) -> None:
-        """A picture of a cell's output."""
+        """Save a screenshot of a cell's output."""
         BUILD.mkdir(exist_ok=True)
         output = self.cell(cell)
         self.select(cell)
@@ -263,7 +263,7 @@ class Page:
         output.screenshot(path=BUILD / f"{name}.png")
 
     def shot(self, name: str, selector: str | None = None) -> None:
-        """A picture for people to look at."""
+        """Save a screenshot for manual review."""
         BUILD.mkdir(exist_ok=True)
         where = self.page if selector is None else self.page.locator(selector).last
         where.screenshot(path=BUILD / f"{name}.png")
@@ -271,7 +271,7 @@ class Page:
 
 @contextlib.contextmanager
 def chromium():
-    """Debian's Chromium."""
+    """Chromium from the PATH."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""A real JupyterLab in a real browser, for the tests marked `browser`."""
+"""Fixtures of the tests marked `browser`: JupyterLab in a real browser."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.panels.browser_lab import Lab, Page, chromium, missing
 
-# Before the fixture that takes every option out of the environment.
+# Read before a fixture removes every option from the environment.
 REQUIRED = "chromium" in os.environ.get("AINB_TEST_REQUIRE", "")
 
 

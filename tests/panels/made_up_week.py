@@ -1,4 +1,4 @@
-"""A week of made-up calls, the same each time but for the clock, for browser tests and the README."""
+"""A week of made-up calls, identical apart from the current time, for browser tests and the README."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ainb.usage.rows import Row, utc
 CALLS = 3000
 WEEK_SECONDS = 7 * 86_400
 NOW = SYSTEM_CLOCK.unix()
-# Provider, model, weight, USD a call (None: nobody knows).
+# Provider, model, weight, USD per call (None: unknown).
 MODELS = [
     ("openai", "gpt-5-mini", 10.0, "0.0011"),
     ("anthropic", "claude-haiku-4-5", 2.0, "0.0037"),
     ("local", "smollm2", 4.0, "0"),
     ("openai", "my-finetune", 0.3, None),
 ]
-# Kind, HTTP status, message, whose key it is about.
+# Error class, HTTP status, message.
 FAULTS = [
     ("TransientProviderError", 429, "{} answered 429 (rate limit reached for requests)"),
     ("TransientProviderError", None, "no answer from {} within the 120 s of one attempt"),
@@ -35,11 +35,11 @@ REVOKED = ("PermanentProviderError", 401, "{} answered 401 (this key has been re
 
 
 def fill(home: Path, *, hostile: str = "") -> None:
-    """Put the week into the log of a home, and what today cost into its budget of the day.
+    """Write the week to the log of a home, and today's cost to its daily budget.
 
     Args:
         home: The folder, not yet used by a session.
-        hostile: Also stands as a model's name and in messages.
+        hostile: Text that is also used as a model name and in messages.
     """
     rng = random.Random(3)
     ids = CallIds(SYSTEM_CLOCK, rng)
@@ -93,7 +93,7 @@ def _row(rng: random.Random, call_id: str, models, hostile: str) -> Row:
 
 
 def _fault(rng: random.Random, provider: str, age: float):
-    """Kind, status and message; None when the call is answered."""
+    """Error class, HTTP status and message of a call; each None if it is answered."""
     if provider == "local" or rng.random() >= 0.02:
         return None, None, None
     return REVOKED if provider == "anthropic" and age < 86_400 else rng.choice(FAULTS)

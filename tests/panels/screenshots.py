@@ -1,9 +1,9 @@
-"""Make the README's pictures: a batch under way and the board, light and dark, and a recording of a batch.
+"""Make the README's pictures: a running batch and the board, light and dark, and a recording of a batch.
 
     python -m tests.panels.screenshots          # or: make screenshots
 
-A made-up week of calls stands in the log; the batch asks a server on loopback that speaks OpenAI's protocol,
-at OpenAI's prices, and fails now and then. Nothing leaves this machine.
+The log has a made-up week of calls. The batch asks a server on loopback with OpenAI's protocol and prices,
+which sometimes fails. Nothing is sent to another machine.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ Positive or negative? {review}"""
 
 
 def plan(seen: Seen) -> Step:
-    """Labels; one row in fifty gets an invalid label, some are refused, and sometimes the server is busy."""
+    """A plan of the fault server: labels, one in fifty invalid, and sometimes refusals or overload."""
     if seen.path.endswith("/messages"):
         return Fault(status=401, message="invalid x-api-key")
     number = zlib.crc32(seen.raw)
@@ -74,7 +74,7 @@ def plan(seen: Seen) -> Step:
 
 
 def picture(page: Page, cell: int, name: str) -> None:
-    """One cell with its output in both themes, with few enough colours to be small."""
+    """Save one cell with its output in both themes, with a reduced palette."""
     FOLDER.mkdir(exist_ok=True)
     for theme, lab_theme in THEMES.items():
         page.theme(lab_theme)
@@ -91,7 +91,7 @@ def picture(page: Page, cell: int, name: str) -> None:
 
 
 def recording(page: Page, cell: int, name: str) -> None:
-    """The cell from its start until its panel is final, as an animated GIF in the light theme."""
+    """Record a cell from its start to its final panel, as an animated GIF in the light theme."""
     page.theme(LIGHT)
     page.start(cell)
     box = page.page.locator(".jp-Notebook .jp-Cell").nth(cell)
@@ -102,7 +102,7 @@ def recording(page: Page, cell: int, name: str) -> None:
             break
         page.page.wait_for_timeout(FRAME_SECONDS * 1000)
     height = max(frame.height for frame in frames)
-    # One palette for all, so that a frame holds only what has changed.
+    # One palette for all frames, so that a frame contains only what has changed.
     palette = fitted(frames[-1], height).quantize(32, dither=Image.Dither.NONE)
     shown = [fitted(frame, height).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     path = FOLDER / f"{name}.gif"
@@ -115,7 +115,7 @@ def recording(page: Page, cell: int, name: str) -> None:
 
 
 def fitted(frame: Image.Image, height: int) -> Image.Image:
-    """The frame on a white page of the recording's size."""
+    """The frame on a white background of the recording's size."""
     page = Image.new("RGB", (frame.width, height), "white")
     page.paste(frame.convert("RGB"), (0, 0))
     return page.resize(
@@ -124,7 +124,7 @@ def fitted(frame: Image.Image, height: int) -> Image.Image:
 
 
 def main() -> None:
-    """Make all five."""
+    """Make all five pictures."""
     reason = missing()
     if reason is not None:
         raise SystemExit(reason)
@@ -143,7 +143,7 @@ def main() -> None:
 
 
 def draw(page: Page) -> None:
-    """Run the notebook; the batch is drawn at a third, the board at the end."""
+    """Run the notebook; draw the batch after a third of its rows, and the board at the end."""
     setup = SETUP.format(reviews=str(ROOT / "notebooks" / "data" / "reviews.csv"))
     page.open("analysis.ipynb", [BATCH, "%ai panel", setup, RECORDED])
     page.command("application:toggle-left-area")

@@ -1,3 +1,5 @@
+"""Tests of the batch panel: progress, rates, failures, cancellation."""
+
 from __future__ import annotations
 
 import asyncio
@@ -202,7 +204,7 @@ def test_a_rate_is_of_the_last_seconds_or_else_of_all():
     assert progress.average_rows_per_s == pytest.approx(20 / 35)
 
 
-def test_rows_of_unknown_cost_are_admitted():
+def test_rows_of_unknown_cost_are_named():
     text = progress_view(running(unpriced=3)).text()
 
     assert "cost of 3 rows unknown" in text

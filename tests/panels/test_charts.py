@@ -1,4 +1,4 @@
-"""Charts: what they cover, their labels, and bars over whole hours and days."""
+"""Tests of charts: date ranges, labels, and bars over whole hours and days."""
 
 from __future__ import annotations
 

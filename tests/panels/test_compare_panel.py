@@ -1,4 +1,4 @@
-"""The panel of a comparison: as a page, as text, in a terminal, and shown again by ``%ai compare``."""
+"""Tests of the comparison panel: HTML, text, terminal, and ``%ai compare``."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests of the removal of escape sequences and control characters."""
+
 from __future__ import annotations
 
 from hypothesis import given, settings

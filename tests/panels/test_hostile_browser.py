@@ -1,4 +1,4 @@
-"""The table of hostile strings wherever JupyterLab shows output of ainb: none runs or loads anything."""
+"""Browser tests of hostile strings: no output of ainb in JupyterLab runs or loads anything."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def each(line, steps, prompt=lambda text: "show it"):
         script("hostile", [step])
         ip.run_cell(f"%%ai scripted:hostile {line}\n{prompt(text)}")
 """
-# What is shown where; each cell shows the whole table in its own way.
+# Where it is shown, and the cell, which shows all hostile strings.
 SURFACES = {
     **{
         f"a reply as {form}": f'each("-f {form} --no-stream", HOSTILE)'
@@ -70,11 +70,11 @@ session.compare(rows, {texts[0]: "{text}", texts[1]: "{b} {text}"}, truth="truth
         except Exception:
             ip.showtraceback()""",
     "the end of live panels": "stop_all()",
-    "a reply as code": 'each("-f code", HOSTILE)',  # the last, for it puts a cell below itself
+    "a reply as code": 'each("-f code", HOSTILE)',  # last, because it adds a cell below itself
 }  # fmt: skip
 
-# Any link of the page that would run; with the number of its cell. In plain text JupyterLab itself makes
-# links of data: URLs, which browsers refuse to open as pages.
+# Any link of the page that would run code, with the number of its cell. In plain text JupyterLab makes links
+# of data: URLs, which browsers refuse to open as pages.
 BAD_LINKS = """() => {
   const cells = [...document.querySelectorAll('.jp-Cell')];
   const target = a => a.getAttribute('href') ?? a.getAttribute('xlink:href') ?? '';
@@ -90,7 +90,7 @@ HTML("<img src=data: onerror='window.seen = 1; alert(\\"here\\")'>")"""
 
 
 class Watch:
-    """What a page does that nobody asked for."""
+    """Records dialogs and requests of a page."""
 
     def __init__(self, context, page, url: str) -> None:
         self.ran: list[str] = []
@@ -114,14 +114,14 @@ class Watch:
 
 
 def assert_harmless(page, watch: Watch) -> None:
-    page.wait_for_timeout(300)  # for what runs a moment later
+    page.wait_for_timeout(300)  # for delayed scripts
     assert watch.ran == []
     assert watch.asked == []
     links = page.evaluate(
         "() => [...document.querySelectorAll('.ainb a')].map(a => [a.protocol, a.rel, a.referrerPolicy])"
     )
     assert {protocol for protocol, _, _ in links} <= {"http:", "https:"}
-    # JupyterLab leaves "noopener" of rel="noopener noreferrer".
+    # JupyterLab keeps only "noopener" of rel="noopener noreferrer".
     assert all("noopener" in rel and policy == "no-referrer" for _, rel, policy in links)
     assert page.evaluate(BAD_LINKS) == []
     frames = page.locator("iframe[srcdoc]")
@@ -147,12 +147,12 @@ def test_no_hostile_string_runs_or_loads_anything_wherever_it_is_shown(page, lab
     assert page.page.locator("iframe[srcdoc]").count() == len(HOSTILE)
     assert_harmless(page.page, watch)
     assert page.page.locator(".jp-Notebook").is_visible()
-    assert violations(page.page, ".ainb") == []  # not in formulas and tracebacks, which JupyterLab draws
+    assert violations(page.page, ".ainb") == []  # except formulas and tracebacks, which JupyterLab renders
     for selector in ("[data-commandlinker-command]", ".ainb [href='#']"):
         assert page.page.locator(f".jp-OutputArea {selector}").count() == 0
 
     page.save()
-    page.visit()  # as somebody else opens it: the saved outputs in a new page
+    page.visit()  # the saved outputs in a new page, as another user opens it
     assert_harmless(page.page, watch)
     exported = page.export()
     context = browser.new_context()
@@ -165,7 +165,7 @@ def test_no_hostile_string_runs_or_loads_anything_wherever_it_is_shown(page, lab
     finally:
         context.close()
 
-    # What runs is noticed: a page that does show a picture of that kind.
+    # Control: the check detects code that runs, in a page that shows such a picture.
     page.open("control.ipynb", [CONTROL])
     page.run(0)
     page.page.wait_for_function("() => window.seen")

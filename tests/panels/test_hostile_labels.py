@@ -1,4 +1,4 @@
-"""Names of columns and labels that came with a table of strangers, in frames, panels and reports."""
+"""Tests of hostile column names and labels in frames, panels and reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEVER = {"script", "iframe", "object", "embed", "link", "meta", "base", "form", 
 
 
 class Page(HTMLParser):
-    """Tags and attributes of a page."""
+    """Parses HTML and collects tags and attributes."""
 
     def __init__(self):
         super().__init__()

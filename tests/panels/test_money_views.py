@@ -1,5 +1,4 @@
-"""What panels and ``%ai cost`` count: calls that were sent, to models that cost money; the rest is counted
-apart."""
+"""Tests of the counts in panels and ``%ai cost``: paid calls, and separately rejected and free ones."""
 
 from __future__ import annotations
 

@@ -1,3 +1,5 @@
+"""Tests of formatting in panels: numbers, money, durations, tables, escaping."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -48,7 +50,7 @@ def test_large_numbers_are_short(value, text):
         (Decimal("1234.5"), 0, "$1,234.50"),
     ],
 )
-def test_money_admits_what_it_leaves_out(usd, unpriced, text):
+def test_sums_of_money_name_unpriced_calls(usd, unpriced, text):
     assert formatting.dollars(usd, unpriced) == text
 
 

@@ -1,3 +1,5 @@
+"""Tests of the panels: board, cost, errors, batches; live and static."""
+
 from __future__ import annotations
 
 import contextlib
@@ -39,7 +41,7 @@ def session():
 
 @pytest.fixture
 def busy(session):
-    """A session with answers, failures, a call without a price and names with markup."""
+    """A session with answers, failures, an unpriced call and names with markup."""
     script("down", [503])
     for number in range(3):
         session.ask(f"hello {number}")
@@ -99,7 +101,7 @@ def test_names_and_messages_with_markup_are_shown_as_text(busy, name):
     assert "<img src=x" not in bundle["text/html"]
 
 
-def test_the_cost_panel_shows_what_is_known_and_admits_the_rest(busy):
+def test_the_cost_panel_names_calls_of_unknown_cost(busy):
     made = panel("cost", session=busy)
     text = str(made)
 
@@ -252,7 +254,7 @@ def test_nothing_heavy_is_loaded_with_the_panels():
     subprocess.run([sys.executable, "-c", code], check=True, timeout=180)
 
 
-def test_a_figure_leaves_the_persons_own_settings_alone(busy):
+def test_a_figure_leaves_the_settings_of_the_user_alone(busy):
     import matplotlib as mpl
 
     before = dict(mpl.rcParams)
@@ -320,7 +322,7 @@ class Publisher:
 
 
 class Source:
-    """A panel whose every view is counted."""
+    """A panel that counts its views."""
 
     name = "source"
 
@@ -350,7 +352,7 @@ def shell(monkeypatch):
 
 
 class SteppedClock(FakeClock):
-    """Each sleep takes a moment of real time, so that the test can act between two."""
+    """A fake clock that runs a function before each sleep, so that a test can act between sleeps."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Panels in a real JupyterLab in Chromium; few, for each takes seconds."""
+"""Browser tests of panels in JupyterLab: few, because each takes seconds."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ session.compare(rows, {"a": "{text}", hostile: "{b}"}, truth="truth", models="sc
 
 
 def offline_text(browser, page_file: Path) -> str:
-    """What a page without any network shows of an exported notebook."""
+    """The text of an exported notebook in a page without a network."""
     context = browser.new_context(offline=True)
     try:
         context.route("http*://**", lambda route: route.abort())
@@ -62,7 +62,7 @@ def offline_text(browser, page_file: Path) -> str:
 
 
 def overflowing(page) -> list[str]:
-    """Outputs that scroll sideways; wide tables must scroll in regions of their own."""
+    """Outputs that scroll horizontally; only regions inside them, such as wide tables, may."""
     return page.evaluate(
         f"() => [...document.querySelectorAll('{OUTPUTS}')]"
         ".filter(output => output.scrollWidth > output.clientWidth + 1)"
@@ -128,7 +128,7 @@ STOPPED = re.compile(r"stopped at (\d+) of 400 rows")
 
 
 def saved_html(page, cell):
-    """The HTML of a cell in the file that is saved now."""
+    """Save the notebook and return the HTML of a cell in the file."""
     outputs = page.save().cells[cell].outputs
     return "".join(output.get("data", {}).get("text/html", "") for output in outputs)
 
@@ -168,7 +168,7 @@ def test_a_file_that_is_saved_at_any_moment_holds_the_panels(page, browser):
         if name == "saved.ipynb":
             saved = page.save()
             for number, cell in enumerate(saved.cells):
-                cell.source = f"# sent by somebody, {number}"  # so that its signature is another
+                cell.source = f"# sent by somebody, {number}"  # so that its signature changes
             nbformat.write(saved, page.lab.work / "sent.ipynb")
     assert violations(page.page) == []
     shown = offline_text(browser, page.export())
@@ -214,14 +214,14 @@ def test_an_interrupt_ends_a_batch_within_two_seconds_and_the_panel_says_so(page
     )
     page.run(0)
     took_ms = []
-    for cell in (1, 2):  # twice, for a machine may be busy with something else
+    for cell in (1, 2):  # twice, because a machine may be under load
         page.start(cell)
         page.page.wait_for_function(f"() => document.querySelector('{LIVE_PROGRESS}')?.value >= 2")
         page.interrupt()
         took_ms.append(page.milliseconds_until(NO_WIDGETS))
         page.cell(cell).get_by_text(
             "stopped by you"
-        ).wait_for()  # the kernel says idle for the interrupt, too
+        ).wait_for()  # the kernel also reports idle for the interrupt
         page.settle()
         assert "stopped; run it again to continue" in page.text_of_cell(cell)
 
@@ -230,7 +230,7 @@ def test_an_interrupt_ends_a_batch_within_two_seconds_and_the_panel_says_so(page
     assert "the next cell works" in page.text()
 
 
-# What each panel says, live, static, exported, and in a notebook that JupyterLab does not trust.
+# Words of each panel: live, static, exported, and in a notebook that JupyterLab does not trust.
 SAID = (
     "spent today of $5.00",
     "429 rate limit",
@@ -290,7 +290,7 @@ def test_a_notebook_that_is_not_trusted_shows_the_same_words(page):
     saved = page.save()
 
     for number, cell in enumerate(saved.cells):
-        cell.source = f"# sent by somebody, {number}"  # so that its signature is another
+        cell.source = f"# sent by somebody, {number}"  # so that its signature changes
     nbformat.write(saved, page.lab.work / "sent.ipynb")
     page.name = "sent.ipynb"
     page.visit()

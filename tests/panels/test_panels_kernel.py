@@ -1,3 +1,5 @@
+"""Tests of panels in notebooks that run in real kernels."""
+
 from __future__ import annotations
 
 import os
@@ -42,7 +44,7 @@ except ainb.AinbError as error:
 
 
 class Watched(NotebookClient):
-    """Runs a notebook as a front end would in which a person could answer a question."""
+    """Runs a notebook as a front end that can answer input requests."""
 
     async def async_start_new_kernel_client(self, **kwargs):
         client = await super().async_start_new_kernel_client(**kwargs)
@@ -72,7 +74,7 @@ def outputs(notebook, cell: int) -> list[list[str]]:
 
 @pytest.fixture(scope="module")
 def notebooks(tmp_path_factory):
-    """The same notebook, run where a person watches and where nobody does."""
+    """The same notebook, run with and without an interactive front end."""
     folder = tmp_path_factory.mktemp("notebooks")
     ran = {
         "auto": run(Watched, "auto", folder),

@@ -1,4 +1,4 @@
-"""Texts of the world: reviews that people wrote, and the package's own source."""
+"""Fixtures of real texts: product reviews, and the source of the package."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PACKAGE = pathlib.Path(ainb.__file__).parent
 
 @pytest.fixture(scope="session")
 def reviews():
-    """The texts of the reviews that go with the notebooks."""
+    """The texts of the reviews that are shipped with the notebooks."""
     path = next((PACKAGE.parent / "notebooks").rglob("reviews.csv"), None)
     if path is None:
         pytest.skip("the reviews are not among the notebooks")
@@ -24,5 +24,5 @@ def reviews():
 
 @pytest.fixture(scope="session")
 def sources():
-    """Every module of the package."""
+    """The source of every module of the package."""
     return [path.read_text(encoding="utf-8") for path in PACKAGE.rglob("*.py")]

@@ -1,4 +1,4 @@
-"""Fallback: the next model when one is down, never when the request itself is at fault."""
+"""Tests of fallback: the next model is used if one is down, and not if the request is at fault."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_an_open_circuit_goes_straight_to_the_next_model():
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
-def test_a_refusal_of_the_request_goes_to_nobody_else(status):
+def test_a_refused_request_uses_no_fallback(status):
     script("first", [Step(status=status)])
     script("second", ["never"])
     with session(fallback="scripted:second") as used, pytest.raises(PermanentProviderError) as caught:
@@ -110,7 +110,7 @@ def test_a_used_up_quota_goes_to_the_next_model():
         assert used.ask("hi").attempts == 2
 
 
-def test_a_reply_that_is_not_of_the_schema_goes_to_nobody_else():
+def test_a_reply_that_does_not_match_the_schema_uses_no_fallback():
     script("first", ["no JSON"])
     script("second", ['{"a": 1}'])
     with session(fallback="scripted:second") as used:
@@ -145,7 +145,7 @@ def test_the_fallbacks_own_refusal_is_raised_from_the_first_error():
     assert caught.value.__cause__.status_code == 503
 
 
-def test_a_stream_of_which_text_was_shown_goes_to_nobody_else():
+def test_a_stream_with_shown_text_uses_no_fallback():
     script("first", [Step(text="half\nof it", cut=True)])
     script("second", ["never"])
     pieces = []
@@ -173,7 +173,7 @@ def test_a_fallback_without_a_key_is_said_at_the_start_and_passed_over_in_the_ou
         )
     ]
     assert reply.text == "from the third"
-    assert [event.text for event in events if isinstance(event, Notice)] == notices  # and not said again
+    assert [event.text for event in events if isinstance(event, Notice)] == notices  # and no second notice
 
 
 @pytest.mark.parametrize("wrong", ["opnai:x", "scripted:"])
@@ -203,7 +203,7 @@ def test_another_service_gets_its_own_address_and_key(monkeypatch):
 
     assert (reply.provider, reply.text) == ("anthropic", "hello")
     assert up.requests[0].headers["x-api-key"] == "sk-ant-second-0123456789"
-    # $1 a million in, $5 out: 2 and 1 tokens.
+    # 2 input tokens at $1 per million, 1 output token at $5.
     assert (row.provider_name, row.cost_source) == ("anthropic", "table")
     assert float(row.cost_usd) == pytest.approx(7e-6)
 

@@ -1,3 +1,5 @@
+"""Tests of the record stage: one event per call, call ids, faults of the event sink."""
+
 from __future__ import annotations
 
 import asyncio
@@ -29,11 +31,11 @@ def run_stage(proceed, *, clock=None, sink=None):
 
     try:
         return events, call, run_virtual(handle())
-    except BaseException as error:  # noqa: BLE001 - the test looks at whatever came
+    except BaseException as error:  # noqa: BLE001 - the test checks the error
         return events, call, error
 
 
-def test_an_answered_call_is_told_of_with_its_duration_and_attempts():
+def test_an_answered_call_is_recorded_with_duration_and_attempts():
     clock = FakeClock()
 
     async def proceed(call):
@@ -60,7 +62,7 @@ def test_an_answered_call_is_told_of_with_its_duration_and_attempts():
         SystemExit(),
     ],
 )
-def test_whatever_a_call_raises_is_told_of_once_and_raised_on(error):
+def test_every_error_of_a_call_is_recorded_once_and_raised(error):
     stage_events = []
     stage = RecordStage(stage_events.append, FakeClock(), Random(1))
 
@@ -76,7 +78,7 @@ def test_whatever_a_call_raises_is_told_of_once_and_raised_on(error):
     assert stage_events[0].reply is None
 
 
-def test_a_call_that_is_dropped_half_way_is_told_of():
+def test_a_call_whose_coroutine_is_closed_is_recorded():
     events = []
     stage = RecordStage(events.append, FakeClock(), Random(1))
 

@@ -1,8 +1,7 @@
-"""Answers stored by 0.2.0 are found by every later version: keys, cache entries and cassette records kept as
-samples.
+"""Tests of stored answers of version 0.2.0: cache keys, cache entries and cassette records, kept as samples.
 
-A sample that misses means that users pay again for what they have; change the code, not the sample.
-`samples.json` holds what ``python -m tests.pipeline.test_samples`` wrote once.
+If a sample is not found, users would pay again for stored answers: change the code, not the sample.
+``python -m tests.pipeline.test_samples`` wrote `samples.json` once.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ def write_samples(session):
             call = call_of(session, model, request)
             asked = read_request(call)
             fields = {**asked.fields, "reply": {**_written()}, "measured": {"duration_s": 1.0, "attempts": 1}}
-            # Where a local model's weights lie is no part of a sample.
+            # The path of a local model's weights is not part of a sample.
             key = reply_key(call) if not model.startswith("local") else None
             samples.append(
                 {"model": model, "request": name, "key": key, "line": write_line(fields).text.decode()}

@@ -1,4 +1,4 @@
-"""A reservation without counting is never below the counted one, and is left out where it could be wrong."""
+"""Tests of the upper bound of a cost: never below the counted quote, None where that is uncertain."""
 
 from __future__ import annotations
 

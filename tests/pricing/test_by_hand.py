@@ -1,4 +1,4 @@
-"""Tokens and money of bodies as OpenAI and Anthropic publish them, against sums done by hand.
+"""Tests of tokens and costs of published OpenAI and Anthropic bodies, against manual calculations.
 
 Source of the bodies: OpenAI, "Prompt caching", "Reasoning models" and the chat completions reference;
 Anthropic, "Prompt caching", "Tool use" and "Streaming messages". Source of the prices (USD a million tokens):
@@ -27,12 +27,12 @@ def keys(monkeypatch):
 
 
 def usd(*parts):
-    """Tokens times price, summed as one would on paper."""
+    """Sum of tokens times price, in USD."""
     return sum(tokens * Decimal(price) for tokens, price in parts) / MILLION
 
 
 def outcome(model, step, **options):
-    """The reply, and its row of the log."""
+    """Ask once; returns the reply and its usage row."""
     with (
         FaultServer([step]) as server,
         ainb.Session(model, api_base=server.base_url, config=Config()) as session,
@@ -42,8 +42,9 @@ def outcome(model, step, **options):
 
 
 def check(reply, row, *, counts, cost):
-    """Five counts (input, output, read, written, reasoning; None is unknown) and the cost, of reply and
-    row alike."""
+    """Check the cost and five token counts of both reply and row.
+
+    The counts are input, output, cache read, cache written and reasoning tokens; None is unknown."""
     usage = reply.usage
     got = (
         usage.input_tokens,
@@ -110,7 +111,7 @@ def test_openai_reasoning_is_part_of_the_output():
     }
     reply, row = outcome("openai:gpt-5-mini", Fault(body=completion("gpt-5-mini-2025-08-07", usage)))
 
-    # 75 x 0.25 + 1186 x 2, the 1024 not a second time
+    # 75 x 0.25 + 1186 x 2; the 1024 are part of the output
     check(reply, row, counts=(75, 1186, 0, None, 1024), cost=Decimal("0.00239075"))
 
 

@@ -1,5 +1,4 @@
-"""Prices of this autumn's models by arithmetic done by hand: each column, tiers, cache writes, service
-tiers, dates, free models."""
+"""Tests of prices of models of autumn 2026 against manual calculations: tiers, caches, dates."""
 
 from __future__ import annotations
 
@@ -18,8 +17,7 @@ from ainb.testing import FakeClock
 MILLION = 1_000_000
 OFF_PEAK = datetime(2026, 11, 27, 20, tzinfo=UTC)
 PEAK = datetime(2026, 11, 27, 3, tzinfo=UTC)
-# USD a million tokens: input, read from the cache, written to it, output; a write without a price of its own
-# costs the input's.
+# USD per million tokens: input, cache read, cache write (as input where it has no price), output.
 TABLE = [
     ("openai", "gpt-6-astra", "10", "1", "12.5", "50"),
     ("openai", "gpt-6.1-sol", "2", "0.1", "2.5", "10"),

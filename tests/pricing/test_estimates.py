@@ -1,4 +1,4 @@
-"""Prices for people who ask by hand."""
+"""Tests of the public functions for prices and cost estimates."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_an_estimate_spans_from_one_token_to_the_limit():
     assert found.cost_high == price("gpt-4o", input_tokens=found.input_tokens, output_tokens=1_000)
 
 
-def test_an_estimate_knows_what_replies_usually_take():
+def test_an_estimate_includes_the_usual_length_of_replies():
     assert estimate("hi", model="gpt-4o", likely_output_tokens=40).output_tokens_likely == 40
     assert estimate("hi", model="gpt-4o", max_tokens=10).output_tokens_likely == 10
     assert estimate("hi", model="gpt-4o").output_tokens_high == 4_096
@@ -72,7 +72,7 @@ def test_an_estimate_reads_like_a_sentence():
         repr(estimate(messages, model="gpt-5-mini", max_tokens=4_096, likely_output_tokens=256))
         == "Estimate(gpt-5-mini: about 15 tokens in, up to 4,096 out; $0.0000058 to $0.0082, likely $0.00052)"
     )
-    assert "up to 12,288 out" in repr(estimate(messages, model="gpt-5-mini"))  # 8,192 of them to think
+    assert "up to 12,288 out" in repr(estimate(messages, model="gpt-5-mini"))  # 8,192 of them for thinking
     assert "up to 4,096 out" in repr(
         estimate(messages, model="openai:gpt-5-mini", effort="none", max_tokens=4_096)
     )

@@ -1,4 +1,4 @@
-"""The person's own prices are checked when they are read."""
+"""Tests of the user's price table: checks of its entries, and lookup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Costs equal to what a person computes by hand from the published lists."""
+"""Tests of costs: manual calculations from published lists, genai-prices, free and unknown models."""
 
 from __future__ import annotations
 
@@ -342,7 +342,7 @@ def test_the_context_window_is_known_where_it_is_published():
     assert Prices().context_window("openai", "nope") is None
 
 
-def test_the_persons_own_table_may_price_a_cache_kept_for_an_hour():
+def test_the_users_table_may_price_a_cache_kept_for_an_hour():
     table = {"m": {"input_usd_per_million": 1, "cache_write_1h_usd_per_million": 4}}
     usage = Usage(
         input_tokens=1_000_000,

@@ -1,4 +1,4 @@
-"""A quote is the most that an attempt can cost."""
+"""Tests of quotes: the maximum cost of an attempt."""
 
 from __future__ import annotations
 

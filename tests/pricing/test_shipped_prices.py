@@ -1,4 +1,4 @@
-"""The prices that ainb ships say what genai-prices says: names, context windows, costs by day and by size."""
+"""Tests of the shipped prices against genai-prices: names, context windows, costs by date and size."""
 
 from __future__ import annotations
 

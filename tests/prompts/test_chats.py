@@ -1,4 +1,4 @@
-"""Chats: turns by cell, windows by tokens, forks and cuts."""
+"""Tests of chats: turns by cell, token windows, forks and cuts."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_chats_belong_to_their_notebook():
         chats.find("b", "x")
 
 
-def test_a_fork_goes_its_own_way():
+def test_a_fork_is_independent():
     chats = Chats()
     chats.open("n", "x").keep(turn("1", "one"))
     fork = chats.fork("n", "x", "y")

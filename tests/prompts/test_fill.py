@@ -1,3 +1,5 @@
+"""Tests of filled names in prompts."""
+
 from __future__ import annotations
 
 import json
@@ -13,7 +15,7 @@ from ainb.prompts.interpolation import fill
 
 
 class Trap:
-    """Its attributes say what was asked for; a call of it is a bug."""
+    """Its attributes return their names; calling it is a bug."""
 
     value = "seen"
 

@@ -1,4 +1,4 @@
-"""Pictures as input: what is taken, what is refused, and that the same one is the same."""
+"""Tests of pictures as input: accepted types, refused ones, and stable bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def opened(part):
     return Image.open(io.BytesIO(kind_and_bytes(part)[1]))
 
 
-def test_a_file_goes_out_as_it_is(tmp_path):
+def test_a_file_is_sent_unchanged(tmp_path):
     path = tmp_path / "a.jpg"
     Image.new("RGB", (4, 3), "red").save(path)
 
@@ -32,7 +32,7 @@ def test_a_file_goes_out_as_it_is(tmp_path):
     assert (kind, data) == ("image/jpeg", path.read_bytes())
 
 
-def test_a_kind_that_not_everybody_takes_becomes_png(tmp_path):
+def test_a_format_that_some_providers_refuse_becomes_png(tmp_path):
     path = tmp_path / "a.bmp"
     Image.new("RGB", (4, 3), "red").save(path)
 

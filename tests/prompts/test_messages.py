@@ -1,4 +1,4 @@
-"""What passes through the pipeline."""
+"""Tests of the core types of the pipeline."""
 
 from __future__ import annotations
 

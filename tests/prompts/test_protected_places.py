@@ -1,4 +1,4 @@
-"""LaTeX, shell and code go out as typed although every name in them is defined."""
+"""Tests of protected places in a prompt: LaTeX, shell and code are sent as typed."""
 
 from __future__ import annotations
 
@@ -160,5 +160,5 @@ def test_without_names_only_double_braces_change_and_with_every_name_only_braced
     ],
 )
 def test_long_repeats_take_linear_time(piece):
-    """Run as a test, quadratic time would be minutes."""
+    """Quadratic time would take minutes."""
     fill(piece * (200_000 // len(piece)) + "{a} $x_{a}$", EveryName())

@@ -1,3 +1,5 @@
+"""Tests of tables in prompts: schema and CSV of frames and series."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -38,7 +40,7 @@ def test_only_the_first_rows_go_in():
     assert text.endswith("\n19")
 
 
-def test_an_index_that_says_something_goes_in_front():
+def test_a_meaningful_index_is_the_first_column():
     frame = pd.DataFrame({"x": [1, 2]}, index=pd.Index(["b", "a"], name="key"))
 
     assert table_text(frame).splitlines()[1:] == [

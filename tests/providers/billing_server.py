@@ -1,19 +1,19 @@
-"""Servers on loopback that bill input as three kinds of providers do.
+"""HTTP servers on loopback that bill cached input by the rules of three kinds of providers.
 
     with BillingServer() as server:
         session.map(rows, "Long instruction … {text}", schema=Label, api_base=server.base_url)
     server.input_usd, server.reads
 
-The rules are written from the providers' documents, apart from ainb's own tables:
+The rules follow the providers' documents and do not use ainb's tables:
 
-- Anthropic: up to four ``cache_control`` marks; what stands before one is read where the same bytes were
-  written at a mark before (the last 20 blocks are looked at), else written; nothing below the minimum.
+- Anthropic: up to four ``cache_control`` marks. The prefix before a mark is read if the same bytes were
+  written at an earlier mark (within the last 20 blocks), else written; not below the minimum.
 - OpenAI from 5.6 on: ``prompt_cache_breakpoint`` in explicit mode, else one at the end of the last user
-  message; reads at breakpoints alone; a minimum of 1,024 tokens.
-- OpenAI before 5.6: prompts are cached by themselves and for nothing on the machine that a request is routed
-  to; by its start and its key, and beyond 15 requests a minute of these to any machine.
+  message; reads at breakpoints only; a minimum of 1,024 tokens.
+- OpenAI before 5.6: prompts are cached automatically and free of charge on the machine to which a request is
+  routed: by its start and its key, and to any machine beyond 15 such requests per minute.
 
-A prefix can be read once the first answer has begun, and until its life time has passed since its last use.
+A prefix can be read after the first answer has begun, until its lifetime has passed since its last use.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ ROW_LINE = re.compile(r"^\[([^\]\s]+)\] (.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Model:
-    """Prices in USD per million tokens, the least prefix in tokens, and how long one lives."""
+    """Prices in USD per million tokens, minimum prefix in tokens, lifetime of a prefix in seconds."""
 
     input: str
     read: str
@@ -67,7 +67,7 @@ MODELS = {
 
 @dataclass
 class Bill:
-    """What one request was charged for."""
+    """Charged tokens and cost of one request."""
 
     plain: int = 0
     read: int = 0
@@ -86,7 +86,7 @@ class _Entry:
 
 @dataclass
 class _Prompt:
-    """Blocks in the order in which they are rendered; marks: blocks before them, and whether for an hour."""
+    """Blocks in the order of rendering, and cache marks: blocks before the mark, and whether for an hour."""
 
     blocks: list[str] = field(default_factory=list)
     marks: list[tuple[int, bool]] = field(default_factory=list)
@@ -99,15 +99,15 @@ class _Prompt:
 
 
 class BillingServer(FaultServer):
-    """Answers rows with their label, and bills them.
+    """Answers rows with their labels and bills them.
 
     Args:
-        answer: Makes the answer of a row's text; None calls a text with "good" in it positive.
+        answer: Makes the answer to the text of a row; None labels texts with "good" positive.
         change: Changes the entries of a pack's answer before they are sent; may also return the whole text,
             or text and finish reason.
-        refuse: Returns what happens to a request in place of an answer; None answers it.
+        refuse: Returns the fault for a request; None answers it.
         answer_seconds: Time until an answer begins.
-        now: Clock of the cache; None means the arrival of requests.
+        now: Clock of the cache; None means the arrival times of requests.
     """
 
     def __init__(
@@ -136,17 +136,17 @@ class BillingServer(FaultServer):
 
     @property
     def reads(self) -> int:
-        """Requests that read a cached prefix."""
+        """Number of requests that read a cached prefix."""
         return sum(bill.read > 0 for bill in self.bills)
 
     @property
     def input_usd(self) -> Decimal:
-        """Charged for input."""
+        """USD charged for input."""
         return sum((bill.input_usd for bill in self.bills), Decimal(0))
 
     @property
     def usd(self) -> Decimal:
-        """Charged in all."""
+        """USD charged in total."""
         return sum((bill.usd for bill in self.bills), Decimal(0))
 
     def _serve_request(self, seen: Seen) -> Fault:
@@ -245,20 +245,20 @@ class BillingServer(FaultServer):
 
 
 def label(text: str) -> Json:
-    """Positive where the row says good."""
+    """Positive if the row contains "good"."""
     return {"label": "positive" if "good" in text else "negative"}
 
 
 @functools.cache
 def vocabulary() -> tiktoken.Encoding:
-    """The vocabulary that the server counts with."""
+    """The vocabulary with which the server counts tokens."""
     ainb_tokens.preload()
     return ainb_tokens._encoding("o200k_base")
 
 
 @functools.lru_cache(maxsize=50_000)
 def count_tokens(text: str) -> int:
-    """Tokens of a text."""
+    """Number of tokens of a text."""
     return len(vocabulary().encode(text, disallowed_special=()))
 
 

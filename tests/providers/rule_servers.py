@@ -1,12 +1,12 @@
-"""Servers on loopback that refuse what a model family refuses, with the error bodies of the real services.
+"""HTTP servers on loopback with the refusals of a model family, and the error bodies of the real services.
 
     with RuleServer("gpt-6-sol") as server:
         session.ask("hi", model="openai:gpt-6-sol", api_base=server.base_url, temperature=0)
     assert [seen.body.keys() for seen in server.requests]
 
-The rules are written from the providers' documents, apart from ainb's own tables, so that a slip there shows
-here. A server answers a schema with a value of that schema, thinks where the model does (tokens, and empty
-thinking blocks for Claude), and cuts a reply whose output limit does not leave room for text.
+The rules follow the providers' documents and do not use ainb's tables, so that an error there is detected. A
+server answers a schema with a value of that schema, thinks if the model does (tokens, and empty thinking
+blocks for Claude), and cuts a reply if the output limit leaves no room for text.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ SAMPLING = (
     "logprobs",
     "top_logprobs",
 )
-THOUGHT = 40  # output tokens that a thinking model takes before its text
+THOUGHT = 40  # output tokens that a thinking model uses before its text
 
 
 class RuleServer(FaultServer):
-    """Answers as one model of one family.
+    """A server that answers as a model of one family.
 
     Args:
-        family: Key of `FAMILIES`, or rules of one's own.
-        thinks: For rules of one's own: whether the model thinks before it answers.
+        family: Key of `FAMILIES`, or a list of rules.
+        thinks: With a list of rules: whether the model thinks before it answers.
     """
 
     def __init__(self, family: str | list[Rule], *, thinks: bool = False, **options: Any) -> None:
@@ -62,7 +62,7 @@ class RuleServer(FaultServer):
 
 
 def sample(schema: Any, root: Any = None) -> Any:
-    """Some value of a JSON schema."""
+    """A value of a JSON schema."""
     root = schema if root is None else root
     if not isinstance(schema, Mapping):
         return "x"
@@ -147,7 +147,7 @@ def _openai_answer(body: Json, *, thinks: bool) -> Fault:
 
 
 def _schema_in_prompt(body: Json) -> Any:
-    """The schema that a prompt holds, as a model without structured output would read it."""
+    """The schema in the text of a prompt, for a model without structured output."""
     for message in body["messages"]:
         for found in re.finditer(r"\{", str(message["content"])):
             try:
@@ -225,13 +225,13 @@ def openai_error(message: str, param: str | None = None, code: str | None = None
 
 
 def anthropic_error(message: str) -> Fault:
-    """The error body of Anthropic: no parameter, no code."""
+    """The error body of Anthropic, which has no parameter and no code."""
     error = {"type": "invalid_request_error", "message": message}
     return Fault(status=400, body={"type": "error", "error": error, "request_id": "req_1"})
 
 
 def no_max_tokens(body: Json) -> Fault | None:
-    """Reasoning models of OpenAI."""
+    """Refuse ``max_tokens``, as OpenAI's reasoning models do."""
     if "max_tokens" not in body:
         return None
     text = "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
@@ -239,7 +239,7 @@ def no_max_tokens(body: Json) -> Fault | None:
 
 
 def sampling_refused(body: Json, *, while_effort: bool, default: str) -> Fault | None:
-    """Sampling parameters: never taken, or only while the model does not think."""
+    """Refuse sampling parameters: always, or only while the model thinks."""
     if while_effort and body.get("reasoning_effort", default) == "none":
         return None
     for name in SAMPLING:
@@ -257,17 +257,17 @@ def sampling_refused(body: Json, *, while_effort: bool, default: str) -> Fault |
 
 
 def never(default: str = "medium") -> Rule:
-    """No sampling parameter."""
+    """Refuse sampling parameters."""
     return lambda body: sampling_refused(body, while_effort=False, default=default)
 
 
 def while_none(default: str) -> Rule:
-    """Sampling parameters only while the effort is none."""
+    """Refuse sampling parameters unless the effort is none."""
     return lambda body: sampling_refused(body, while_effort=True, default=default)
 
 
 def efforts(*levels: str) -> Rule:
-    """The levels of a model; none at all means that the parameter is unknown."""
+    """Refuse other effort levels than these; without levels the parameter is unknown."""
 
     def rule(body: Json) -> Fault | None:
         effort = body.get("reasoning_effort")
@@ -283,7 +283,7 @@ def efforts(*levels: str) -> Rule:
 
 
 def tools_need_none(default: str) -> Rule:
-    """Tools on chat completions only while the effort is none."""
+    """Refuse tools on chat completions unless the effort is none."""
 
     def rule(body: Json) -> Fault | None:
         if not body.get("tools") or body.get("reasoning_effort", default) == "none":
@@ -299,7 +299,7 @@ def tools_need_none(default: str) -> Rule:
 
 
 def unknown(*names: str) -> Rule:
-    """Parameters that a server has never heard of."""
+    """Refuse these parameters as unknown."""
 
     def rule(body: Json) -> Fault | None:
         found = [name for name in names if name in body]
@@ -309,8 +309,7 @@ def unknown(*names: str) -> Rule:
 
 
 def only(*names: str) -> Rule:
-    """A FastAPI server that forbids every other field, all at once: Mistral, Azure's serverless models,
-    vLLM."""
+    """Refuse all fields but these in one error, as FastAPI does: Mistral, Azure's serverless models, vLLM."""
 
     def rule(body: Json) -> Fault | None:
         extra = [name for name in body if name not in {"model", "messages", "stream", *names}]
@@ -358,8 +357,7 @@ STRICT_KEYS = frozenset(
 
 
 def strict_schema(body: Json) -> Fault | None:
-    """Strict mode of OpenAI: closed objects, every property required, no keyword beyond the supported
-    ones."""
+    """Rules of OpenAI's strict mode: closed objects, every property required, supported keywords only."""
     form = body.get("response_format") or {}
     if form.get("type") != "json_schema":
         return None
@@ -408,7 +406,7 @@ def _not_strict(schema: Any, *, place: str = "") -> str | None:
 
 
 def json_schema_unavailable(message: str, code: str | None = "invalid_request_error") -> Rule:
-    """A service that knows json_object only."""
+    """Refuse ``json_schema``; the service has ``json_object`` only."""
 
     def rule(body: Json) -> Fault | None:
         if (body.get("response_format") or {}).get("type") != "json_schema":
@@ -422,7 +420,7 @@ def json_schema_unavailable(message: str, code: str | None = "invalid_request_er
 
 
 def claude_sampling_refused(body: Json) -> Fault | None:
-    """Opus 4.7 and later, Sonnet 5 and later."""
+    """Refuse sampling parameters, as Opus 4.7 and later and Sonnet 5 and later do."""
     for name, fine in (("temperature", 1), ("top_p", 0.99), ("top_k", None)):
         if name in body and body[name] != fine:
             return anthropic_error(f"`{name}` is deprecated for this model.")
@@ -430,7 +428,7 @@ def claude_sampling_refused(body: Json) -> Fault | None:
 
 
 def claude_one_of(body: Json) -> Fault | None:
-    """Models of 4.5 and 4.6."""
+    """Refuse temperature together with top_p, as models of 4.5 and 4.6 do."""
     if "temperature" in body and "top_p" in body:
         return anthropic_error(
             "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
@@ -439,7 +437,7 @@ def claude_one_of(body: Json) -> Fault | None:
 
 
 def claude_efforts(*levels: str) -> Rule:
-    """The levels of a model."""
+    """Refuse other effort levels than these."""
 
     def rule(body: Json) -> Fault | None:
         effort = (body.get("output_config") or {}).get("effort")
@@ -454,7 +452,7 @@ def claude_efforts(*levels: str) -> Rule:
 
 
 def claude_thinking(*kinds: str) -> Rule:
-    """Values of thinking.type."""
+    """Refuse other values of ``thinking.type`` than these."""
 
     def rule(body: Json) -> Fault | None:
         thinking = body.get("thinking")
@@ -477,7 +475,7 @@ def claude_thinking(*kinds: str) -> Rule:
 
 
 def claude_disabled_to_high(body: Json) -> Fault | None:
-    """Opus 5 and Haiku 5.5: thinking can be switched off only up to effort high."""
+    """Refuse disabled thinking above effort high, as Opus 5 and Haiku 5.5 do."""
     effort = (body.get("output_config") or {}).get("effort")
     if (body.get("thinking") or {}).get("type") == "disabled" and effort in {"xhigh", "max"}:
         return anthropic_error(f'thinking.type "disabled" cannot be combined with effort "{effort}"')
@@ -485,14 +483,14 @@ def claude_disabled_to_high(body: Json) -> Fault | None:
 
 
 def no_forced_tool(body: Json) -> Fault | None:
-    """Opus 5.5, Sonnet 5.5, Fable 5.1."""
+    """Refuse a forced tool, as Opus 5.5, Sonnet 5.5 and Fable 5.1 do."""
     if (body.get("tool_choice") or {}).get("type") in {"tool", "any"}:
         return anthropic_error("tool_choice: forced tool use is not supported on this model")
     return None
 
 
 def no_forced_tool_with_thinking(body: Json) -> Fault | None:
-    """Models that take a forced tool while they do not think."""
+    """Refuse a forced tool while the model thinks."""
     forced = (body.get("tool_choice") or {}).get("type") in {"tool", "any"}
     if forced and (body.get("thinking") or {}).get("type") in {"enabled", "adaptive"}:
         return anthropic_error("Thinking may not be enabled when tool_choice forces tool use.")
@@ -500,14 +498,14 @@ def no_forced_tool_with_thinking(body: Json) -> Fault | None:
 
 
 def no_output_format(body: Json) -> Fault | None:
-    """Models and gateways before structured output."""
+    """Refuse ``output_config.format``, as older models and gateways do."""
     if "format" in (body.get("output_config") or {}):
         return anthropic_error("output_config.format: Extra inputs are not permitted")
     return None
 
 
 def claude_schema(body: Json) -> Fault | None:
-    """Limits of output_config.format."""
+    """Check the limits of ``output_config.format``."""
     form = (body.get("output_config") or {}).get("format")
     if form is None:
         return None
@@ -538,7 +536,7 @@ LOW_MAX = ("low", "medium", "high", "xhigh", "max")
 NONE_MAX = ("none", *LOW_MAX)
 NONE_XHIGH = NONE_MAX[:-1]
 
-# Model (also the family's name here) to its rules; the part before the colon is the service.
+# Rules by model, which is also the name of its family; the part before the colon is the service.
 FAMILIES: dict[str, list[Rule]] = {
     "openai:gpt-4o": [efforts(), strict_schema],
     "openai:gpt-4.1-mini": [efforts(), strict_schema],

@@ -1,5 +1,4 @@
-"""Own headers and bodies, base URLs as people paste them, keys in quotes, reasoning, and replies cut
-before any text."""
+"""Tests of custom headers and bodies, pasted base URLs, quoted keys, reasoning, and replies without text."""
 
 from __future__ import annotations
 
@@ -301,7 +300,7 @@ def test_claudes_thinking_blocks_are_picked_by_type(make, thought, streamed):
 
 
 @pytest.mark.parametrize("model", ["openai:gpt-6-luna", "anthropic:claude-opus-5-5"])
-def test_a_limit_reached_before_any_text_is_told_and_how_to_raise_it(make, model):
+def test_an_error_names_a_limit_reached_before_any_text_and_how_to_raise_it(make, model):
     session = make()
     with RuleServer(model) as server:
         call = session.core.make_call("hi", model=model, api_base=server.base_url, max_tokens=20)

@@ -1,4 +1,4 @@
-"""The faults of a network and of a provider, which every adapter turns into the same errors."""
+"""Tests of network and provider faults: every adapter raises the same errors."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_a_cut_stream_is_transient_after_its_text_was_shown(service):
     assert caught.value.request_id == "req_fault"
 
 
-# Anything at all
+# Arbitrary responses
 
 EVENTS = [
     "message_start",

@@ -1,5 +1,4 @@
-"""Every family of models against its own server: six kinds of call, whole and streamed, with at most one
-extra request a parameter."""
+"""Tests of every model family against its rule server: at most one extra request per refused parameter."""
 
 from __future__ import annotations
 
@@ -81,7 +80,7 @@ def test_a_family_answers_every_kind_of_call(session, model, kind, streamed):
 
 
 def test_the_rules_know_what_the_table_of_models_says():
-    # provider, model, effort asked, effort sent
+    # provider, model, requested effort, sent effort
     for service, model, asked, sent in [
         ("openai", "gpt-5-mini", "none", "minimal"),
         ("openai", "gpt-5-mini", "xhigh", "high"),

@@ -1,5 +1,4 @@
-"""Servers whose rules no table holds: what is refused once is left out from then on, and nothing else ever
-is."""
+"""Tests of unknown models: a parameter that was refused once is left out from then on, and no other one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Only a whole answer counts: errors inside a 200, cut streams, odd bytes, refusals and filters, in both
-protocols."""
+"""Tests of incomplete answers in both protocols: errors with status 200, cut streams, refusals, filters."""
 
 from __future__ import annotations
 
@@ -38,7 +37,7 @@ def chunk(text=None, finish=None, **more):
 
 
 def begun(service, text=TEXT):
-    """Events of a stream that has begun to answer and has not ended."""
+    """Events of a stream that has begun and not ended."""
     if service == "openai":
         return [chunk(text)]
     return [
@@ -318,7 +317,7 @@ def test_a_filtered_reply_is_one_request(body, schema, tmp_path):
     ends_at_once(Fault(body=body), ContentFilteredError, tmp_path, schema=schema)
 
 
-def test_the_category_of_a_filter_is_told(tmp_path):
+def test_an_error_names_the_category_of_a_filter(tmp_path):
     error = ends_at_once(Fault(body=FILTERED["azure"]), ContentFilteredError, tmp_path)
 
     assert error.category == "violence"

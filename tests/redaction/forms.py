@@ -1,9 +1,8 @@
-"""Forms in which people paste secrets: templates with ``«secret»`` and, where it has one, ``«name»``."""
+"""Templates of text in which secrets are pasted, with ``«secret»`` and in some cases ``«name»``."""
 
 from __future__ import annotations
 
-# Values of passwords and of keys and tokens; put together, so that this file holds nothing that looks like
-# one.
+# Values of passwords, keys and tokens, joined here so that no secret scanner reports this file.
 PASSWORDS = (
     "hunter2" + "hunter2",
     "Tr0ub" + "4dor&3x",
@@ -120,7 +119,7 @@ URLS = (
     "smtp://ann%40example.org:«secret»@smtp.example.org:587",
     "see http://ann:«secret»@[::1]:8080/x",
 )
-# As clients read them: not every client wants these characters to be percent-encoded.
+# As clients read them: not every client requires percent-encoding of these characters.
 PASSWORDS_IN_URLS = (
     *PASSWORDS,
     "p@ss" + "w0rd",

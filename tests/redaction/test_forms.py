@@ -1,4 +1,4 @@
-"""Secrets in the forms in which people paste them, and ordinary lines that hold none."""
+"""Tests of redaction of secrets in their usual forms, and of ordinary lines without secrets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PARTS = 5
 
 
 def leaks(template, name, secret):
-    """Whether some part of the secret that the template does not hold itself is left."""
+    """Whether a part of the secret is left, other than text that the template also contains."""
     frame = template.replace("«name»", name)
     left = redact(frame.replace("«secret»", secret))
     return [
@@ -120,7 +120,7 @@ def test_code_paths_and_templates_are_no_secrets(line):
 
 
 def sources():
-    """Files of code: the package and a part of the standard library."""
+    """Source files of the package and of a part of the standard library."""
     library = pathlib.Path(sysconfig.get_path("stdlib"))
     own = pathlib.Path(ainb.__file__).parent.rglob("*.py")
     return sorted(own) + sorted(library.glob("[a-s]*.py")) + sorted(library.glob("[a-e]*/*.py"))
@@ -137,7 +137,7 @@ def lines_of_code(rng, count):
 
 
 def prose(rng, count):
-    """Docstrings and the project's own pages."""
+    """Docstrings, and the pages of the documentation."""
     root = pathlib.Path(ainb.__file__).parents[1]
     texts = [path.read_text(encoding="utf-8") for path in root.glob("*.md")]
     for path in rng.sample(sources(), 150):
@@ -150,7 +150,7 @@ def prose(rng, count):
 
 
 def logs(rng, count):
-    """Lines as servers, package managers and version control write them."""
+    """Lines of output of servers, package managers and version control."""
 
     def digits(length, alphabet="0123456789abcdef"):
         return "".join(rng.choices(alphabet, k=length))
@@ -201,7 +201,7 @@ def logs(rng, count):
 
 
 def hashes(rng, count):
-    """Digests, identifiers and base64, as lock files and lists hold them."""
+    """Digests, identifiers and base64, as in lock files and lists."""
 
     def one():
         raw = rng.randbytes(48)

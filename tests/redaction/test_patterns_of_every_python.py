@@ -1,4 +1,4 @@
-"""Patterns mean the same under every Python that ainb runs on."""
+"""Tests of the patterns for all supported versions of Python."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from ainb.redaction.assignments import ASSIGNMENTS
 from ainb.redaction.tokens import TOKENS
 
-# Imports all modules of the package and prints the patterns that they compile.
+# Import all modules of the package and print the patterns that they compile.
 COMPILED = """
 import contextlib, importlib, json, pkgutil, re
 found, compile_ = set(), re.compile
@@ -32,7 +32,7 @@ print(json.dumps(sorted(found)))
 
 
 def groups_repeated_possessively(items: object) -> Iterator[object]:
-    """Possessive repeats of more than one character, wherever they stand in a parsed pattern."""
+    """Possessive repeats of more than one character, anywhere in a parsed pattern."""
     if isinstance(items, tuple) and len(items) == 2 and items[0] is constants.POSSESSIVE_REPEAT:
         repeated = items[1][2]
         if len(repeated) != 1 or repeated[0][0] not in {
@@ -48,7 +48,7 @@ def groups_repeated_possessively(items: object) -> Iterator[object]:
 
 
 def test_no_pattern_repeats_a_group_possessively():
-    """Python before 3.11.5 matches such a group wrongly (cpython issue 106052), and secrets would leave."""
+    """Python before 3.11.5 matches such a group wrongly (cpython issue 106052) and would miss secrets."""
     done = subprocess.run(
         [sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=120, check=True
     )

@@ -1,3 +1,5 @@
+"""Tests of the patterns of secrets, and of the values of key variables."""
+
 from __future__ import annotations
 
 import itertools
@@ -102,7 +104,7 @@ def test_values_of_key_variables_are_found_wherever_they_stand(monkeypatch):
     assert redact(value) == value
 
 
-def test_a_key_variable_that_the_person_named_is_watched_too(monkeypatch):
+def test_a_key_variable_named_by_the_user_is_redacted_too(monkeypatch):
     value = "".join(RNG.choices(ALNUM, k=40))
     monkeypatch.setattr(redaction, "_variables", dict(redaction._variables))
     monkeypatch.setenv("MY_GATEWAY", value)
@@ -202,7 +204,7 @@ def adversarial():
 
 
 def test_hostile_text_is_searched_to_its_end():
-    # A pattern that took quadratic time would be at this for hours: 20 kB each, thousands of them.
+    # Thousands of texts of 20 kB, for which a pattern of quadratic time would take hours.
     for rule, unit in adversarial():
         text = unit * (20_000 // len(unit))
         assert sum(match.end() - match.start() for match in rule.pattern.finditer(text)) <= len(text)

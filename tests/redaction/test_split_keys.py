@@ -1,4 +1,4 @@
-"""The user's own key, split and encoded in the ways in which texts do that, whole and streamed."""
+"""Tests of redaction of the user's key where it is split or encoded, in plain and streamed text."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ainb.redaction.split_keys import find_split
 from tests.made_up_secrets import ALNUM
 
 RNG = random.Random(9)
-# No format of any provider, so that it is known by its variable alone; with signs that URLs encode.
+# Not in the format of a provider, so that it is found by its variable only; with characters that URLs encode.
 KEY = "gw7." + "".join(RNG.choices(ALNUM, k=20)) + "+/-_" + "".join(RNG.choices(ALNUM, k=20)) + "=="
 NO_WIDTH = "\u00ad\u034f\u061c\u200b\u200c\u200d\u200e\u2060\u2063\ufeff\ufe0f\U000e0041"
 BREAKS = (
@@ -176,7 +176,7 @@ def test_a_stream_without_a_key_is_shown_whole(pieces):
 
 
 class Nobody:
-    """A provider that is never asked."""
+    """A provider to which nothing is sent."""
 
     name, free = "scripted", True
 

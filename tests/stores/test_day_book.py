@@ -1,4 +1,4 @@
-"""The day's ledger: shared by processes, exact, kept, and never in the way."""
+"""Tests of the day book: shared between processes, exact sums, persistence, storage faults."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ def usd(value):
 
 
 def until(condition):
-    """Wait for what a thread of the book does, not for ever."""
+    """Wait for work of the book's thread, for a limited time."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert time.monotonic() < give_up, "it never came"
+        assert time.monotonic() < give_up, "the condition was not met in time"
         time.sleep(0.02)
 
 
 def die(book):
-    """What is left of a process that was killed: its lock is free, its file closed, its threads gone."""
+    """Leave a book in the state of a killed process: lock released, file closed, no threads."""
     book._fallback = MemoryBook()
     book._owner.drop()
     book._file.close()
@@ -91,7 +91,7 @@ def test_another_day_is_another_account(book):
     assert book.reserve(1, Claim(Account("day", "2026-05-05"), usd(10)), usd(9)) is Verdict.GRANTED
 
 
-def test_the_file_is_for_this_person_only(path, book):
+def test_the_file_is_private(path, book):
     book.spend(DAY, usd(1))
 
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -366,7 +366,7 @@ def test_a_job_holds_its_money_over_processes_and_is_settled_once(tmp_path):
 
 
 def killed(path, *, settled, in_flight, share):
-    """A book whose process ends with calls in flight, after others that cost a share of their estimates."""
+    """A book of a process that is killed with calls in flight, after calls that cost a share of estimates."""
     dead = DayBook(path)
     claim = Claim(DAY, usd(1_000))
     for token in range(settled):
@@ -412,7 +412,7 @@ def test_a_kernel_that_ended_as_it_should_leaves_nothing_behind(path, book):
 
 
 def test_reservations_whose_owner_left_no_trace_come_back(path, book):
-    """As when somebody empties the folder of lock files, or a session closes with a call under way."""
+    """As if the folder of lock files was emptied, or a session was closed with a call in flight."""
     lost = DayBook(path)
     lost.reserve(1, TEN, usd(4))
     lost.reserve(2, TEN, usd(3))

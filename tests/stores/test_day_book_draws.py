@@ -1,4 +1,4 @@
-"""Money drawn in advance from the day book: few transactions, no wait on the loop, nothing lost by a kill."""
+"""Tests of advance draws from the day book: few transactions, no blocking of the loop, no loss by a kill."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def open_book(path):
 
 
 def statements_of(book):
-    """Transactions that a book begins on the event loop from here on."""
+    """Record the transactions that a book begins on the event loop from now on."""
     book.balance(DAY)
     seen = []
     book._file.db.set_trace_callback(lambda sql: seen.append(sql) if sql.startswith("BEGIN") else None)
@@ -90,7 +90,7 @@ def test_near_the_limit_no_more_is_drawn_than_fits(open_book, limit):
 
 
 def test_while_another_process_writes_the_loop_does_not_wait(path, open_book, monkeypatch):
-    """The call is woken by the thread that waits for the file; here nobody looks again by himself."""
+    """The thread that waits for the file wakes the call; the test has no polling."""
     monkeypatch.setattr("ainb.pipeline.budget.ledger.POLL_SECONDS", None)
     book = open_book()
     ledger = Ledger(book)
@@ -127,7 +127,7 @@ def test_money_that_is_not_used_goes_back_by_itself(open_book):
     until(lambda: other.reserve(1, TEN, usd("9.95")) is Verdict.GRANTED)
 
 
-def test_two_who_wait_with_a_part_of_it_do_not_wait_for_each_other(open_book):
+def test_two_waiters_with_partial_draws_do_not_deadlock(open_book):
     books = [open_book() for _ in range(2)]
     ledgers = [Ledger(book) for book in books]
     for book, ledger in zip(books, ledgers, strict=True):
@@ -163,7 +163,7 @@ def test_money_drawn_under_a_higher_limit_is_no_money_under_a_lower_one(open_boo
 
 
 def dead_book(path, *, spent, sent, unsent, flushed):
-    """A process that dies: it has spent, it has sent, and it has reserved what it did not send."""
+    """The book of a process that died with a settled call, a sent call and an unsent reservation."""
     book = DayBook(path)
     book.reserve(1, TEN, usd("0.5"))
     book.settle(1, DAY, usd(spent))
@@ -187,7 +187,7 @@ def test_what_a_dead_process_had_spent_counts_exactly(path, open_book, spent, fl
 
 @pytest.mark.parametrize("flushed", [False, True], ids=["costs not booked", "costs booked"])
 @pytest.mark.parametrize("dead", [1, 3])
-def test_a_balance_counts_what_others_had_spent_who_ended_after_the_book_was_opened(
+def test_a_balance_counts_costs_of_processes_that_ended_after_the_book_was_opened(
     path, open_book, flushed, dead
 ):
     book = open_book()
@@ -255,7 +255,7 @@ def test_where_the_lock_file_is_gone_all_that_was_drawn_counts(path, open_book):
     assert open_book().balance(DAY).settled >= usd("0.6")
 
 
-def test_an_heir_that_is_killed_before_it_has_tidied_up_settles_once(path, open_book, monkeypatch):
+def test_a_process_killed_while_settling_for_a_dead_one_settles_once(path, open_book, monkeypatch):
     dead_book(path, spent="0.1", sent="0.3", unsent="0.2", flushed=False)
     with monkeypatch.context() as patch:
         patch.setattr("ainb.stores.sqlite.Owner.remove", lambda *_: None)
@@ -290,7 +290,7 @@ def test_a_book_that_cannot_write_when_it_closes_leaves_its_trace(path, open_boo
     assert open_book().balance(DAY) == Balance(usd(1), usd(0))
 
 
-def test_a_reset_leaves_nothing_for_heirs_to_book(path, open_book):
+def test_a_reset_leaves_nothing_to_settle_for_a_dead_process(path, open_book):
     book = DayBook(path)
     assert book.reserve(1, TEN, usd(2)) is Verdict.GRANTED
     book.settle(1, DAY, usd(1))
@@ -348,8 +348,9 @@ def start(path, seed, served):
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_whoever_is_killed_the_limit_holds_and_is_used(path, tmp_path, record_property, seed):
-    """Two of four are killed at random moments: what was served is known, and below the limit."""
+def test_with_random_kills_the_limit_holds_and_is_used(path, tmp_path, record_property, seed):
+    """Two of four processes are killed at random times; the cost of the served calls stays below the
+    limit."""
     served = tmp_path / "served"
     served.touch()
     rng = random.Random(seed)
@@ -377,7 +378,7 @@ def test_whoever_is_killed_the_limit_holds_and_is_used(path, tmp_path, record_pr
     record_property("figure", f"used {balance.settled / 10:.1%} after kills")
 
 
-def test_the_table_of_traces_holds_no_more_than_the_living(path, open_book):
+def test_the_table_of_traces_has_living_processes_only(path, open_book):
     for _ in range(3):
         dead_book(path, spent="0.1", sent="0.1", unsent="0.1", flushed=True)
     book = open_book()

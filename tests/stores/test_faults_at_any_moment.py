@@ -1,4 +1,4 @@
-"""A fault of log, day book, cache or cassette at any moment costs at most a notice, never an answer."""
+"""Tests of storage faults of log, day book, cache and cassette: at most one notice, no lost answer."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ OS_FAULTS = [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT, e
 
 
 class FailingSql:
-    """Connections to one file, of whose statements number `at` fails, or all from there on; None fails none.
+    """Connections to one file whose statement number `at`, or every one from it on, fails; None fails none.
 
     Statement 0 is the opening of the file.
     """
@@ -76,7 +76,7 @@ class FailingSql:
 
 
 class FailingOs:
-    """System calls for one file, of which number `at` fails, or all from there on; None fails none."""
+    """System calls for one file, of which number `at`, or every one from it on, fails; None fails none."""
 
     NAMES = ("open", "stat", "replace", "fsync", "unlink", "lstat")
 
@@ -91,7 +91,7 @@ class FailingOs:
 
     def failing(self, name, real):
         def call(*args, **named):
-            # A handle belongs to whatever was opened last; here only the cassette is synchronised.
+            # Calls with a file descriptor count, because only the cassette is synchronised here.
             if args and (isinstance(args[0], int) or self.name in str(args[0])):
                 number = len(self.calls)
                 self.calls.append(name)
@@ -115,7 +115,7 @@ def server():
 
 @pytest.fixture
 def work(tmp_path, server, monkeypatch):
-    """Ask, run a batch, look at everything, close; in a home of its own where none is given."""
+    """Ask, run a batch, read all reports, close; in a new home if none is given."""
     homes = iter(range(100_000))
 
     def work(*, sql=None, files=None, home=None, harm=None, **options):
@@ -138,7 +138,7 @@ def work(tmp_path, server, monkeypatch):
             frame = session.map(ROWS, "{value}")
             assert session.ask("last").text == "LAST"
             for report in (session.usage, session.costs):
-                # A report may be one line that says why there is none.
+                # A report may be a one-line error.
                 with contextlib.suppress(ainb.AinbError):
                     report()
             session.budget_status()
@@ -153,7 +153,7 @@ def work(tmp_path, server, monkeypatch):
 
 
 def moments(statements):
-    """First, second, middle ones, last but one, last; and the first of each kind."""
+    """The first and second, some middle ones, the last two, and the first of each kind."""
     count = len(statements)
     first_of_each = {sql.split("(")[0][:40]: at for at, sql in reversed(list(enumerate(statements)))}
     some = {0, 1, count // 4, count // 2, 3 * count // 4, count - 2, count - 1}
@@ -161,7 +161,7 @@ def moments(statements):
 
 
 def few(statements):
-    """At first use, early, in the middle, at the end."""
+    """The first, an early one, a middle one, the last."""
     return sorted({0, len(statements) // 4, len(statements) // 2, len(statements) - 1})
 
 
@@ -196,7 +196,7 @@ def test_a_statement_may_fail_once_at_any_moment(work, statements, store, fault)
 @pytest.mark.parametrize("fault", ["full", "locked", "corrupt"])
 @pytest.mark.parametrize("store", STORES)
 def test_every_statement_may_fail_from_a_moment_on(work, statements, store, fault, monkeypatch):
-    # How long a lock is tolerated is tested elsewhere.
+    # The default time limit for a lock is tested elsewhere.
     monkeypatch.setattr("ainb.stores.day_book.book.MAX_LOCKED_SECONDS", 0.2)
     check_moments(work, statements, store, fault, few, for_ever=True)
 
@@ -275,14 +275,14 @@ def test_a_file_may_be_harmed_while_it_is_used_and_before(work, tmp_path, store,
         notices, paid = work(home=home, harm=act if home.name == "used" else None)
         assert paid <= len(ROWS) + 2
         assert len(notices) <= 1, (home.name, notices)
-        # What is broken stays broken until somebody moves it away; it may be told again, and costs nothing.
+        # A broken file stays broken until the user moves it; there may be another notice, and no call fails.
         notices, paid = work(home=home)
         assert len(notices) <= 1, (home.name, notices)
 
 
 @pytest.fixture
 def notebook(tmp_path, monkeypatch):
-    """Give each run a folder with a notebook of its own; the cassette's name is unique in it."""
+    """Makes a new folder with a notebook for each run."""
     numbers = iter(range(100_000))
 
     def make():
@@ -313,7 +313,7 @@ def test_a_system_call_for_the_cassette_may_fail_at_any_moment(work, notebook, c
         assert paid == len(ROWS) + 2, (at, clean.calls[at])
         assert len(notices) <= 1, (at, clean.calls[at], notices)
         assert [item.name for item in cassette.parent.iterdir() if item.suffix == ".tmp"] == [] or for_ever
-        # A file that is not there is made anew.
+        # A missing file is created again.
         if not for_ever and not notices and code != errno.ENOENT:
             assert len(cassette.read_bytes().splitlines()) == len(ROWS) + 2, (at, clean.calls[at])
 
@@ -328,7 +328,7 @@ def test_a_cassette_may_be_harmed_while_it_is_recorded(work, notebook, harm):
 
 
 def test_every_fault_of_these_tests_reaches_the_store(work):
-    """The statements are those of the store, so that a fault is one that it meets."""
+    """The statements come from the store, so that it meets the faults."""
     for store, least in {"log": 10, "day book": 20, "cache": 10}.items():
         seen = FailingSql(STORES[store])
         work(sql=seen)

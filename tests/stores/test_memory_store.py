@@ -1,4 +1,4 @@
-"""The bounded store in this process."""
+"""Tests of the bounded memory store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def get(store, key, *, namespace="n"):
     return at_once(store.get(namespace, key))
 
 
-def test_namespaces_do_not_meet():
+def test_namespaces_are_separate():
     store = MemoryStore()
     put(store, "k", "one", namespace="a")
     put(store, "k", "two", namespace="b")
@@ -123,7 +123,7 @@ def test_make_store_makes_what_is_asked_for_and_touches_no_disk(tmp_path):
     assert not folder.exists()
 
 
-def test_what_no_longer_lives_is_not_renewed():
+def test_a_deleted_object_is_not_renewed_after_a_fork():
     class Thing:
         def renew(self):
             raise AssertionError

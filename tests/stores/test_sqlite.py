@@ -1,4 +1,4 @@
-"""Rows go in by the hundred, in order, and none twice."""
+"""Tests of bulk inserts into SQLite: order, batch sizes, transactions."""
 
 from __future__ import annotations
 

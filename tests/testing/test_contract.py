@@ -1,4 +1,4 @@
-"""The contract suite that is shipped, run over our own adapters, and adapters of other packages."""
+"""Tests of the shipped contract suite with ainb's adapters, and of adapters of other packages."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-# importlib mode puts no test folder on the path; the helper module beside this file is loaded by hand.
+# importlib mode does not add test folders to sys.path, so the helper module beside this file is loaded here.
 _PATH = pathlib.Path(__file__).with_name("usage_calls.py")
 _SPEC = importlib.util.spec_from_file_location("usage_calls", _PATH)
 _MODULE = importlib.util.module_from_spec(_SPEC)
@@ -27,7 +27,7 @@ def make_log(tmp_path, notices):
     logs = []
 
     def make(path=tmp_path / "home" / FILE_NAME, **arguments):
-        # The made-up calls are of 2023: a clock of that time keeps them young.
+        # The made-up calls are of 2023: with a clock of that time they are recent.
         clock = arguments.pop("clock", None) or FakeClock()
         logs.append(UsageLog(path, sink=notices.append, clock=clock, **arguments))
         return logs[-1]

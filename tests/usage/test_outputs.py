@@ -1,4 +1,4 @@
-"""How long replies usually are, asked of the log."""
+"""Tests of the usual length of replies, estimated from the log."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_it_is_the_median_of_the_last_replies(tmp_path):
     assert log.usual_output_tokens("openai", "m") == 7
 
 
-def test_few_replies_say_nothing():
+def test_too_few_replies_give_no_estimate():
     assert log_of([5] * 4).usual_output_tokens("openai", "m") is None
     assert log_of([5] * 5).usual_output_tokens("openai", "m") == 5
     assert log_of([]).usual_output_tokens("openai", "m") is None

@@ -1,3 +1,5 @@
+"""Tests of usage rows: columns, status, cost, redaction."""
+
 from __future__ import annotations
 
 import asyncio
@@ -90,7 +92,7 @@ def test_a_refusal_after_a_billed_attempt_has_an_unknown_cost():
     assert build_row(event, session_id="s").cost_usd is None
 
 
-def test_a_hit_and_a_coalesced_call_are_told_apart():
+def test_a_hit_differs_from_a_coalesced_call():
     hit = row_of(cached=True)
     shared = row_of(cached=True, coalesced=True)
 

@@ -1,4 +1,4 @@
-"""Spans and metrics of calls, through OpenTelemetry's own SDK with its in-memory exporters."""
+"""Tests of spans and metrics, with the OpenTelemetry SDK and its in-memory exporters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SECRET = "sk-proj-Zb7Kq2Lw9Xv4Tn6Rm1Pd"
 
 
 class World:
-    """Where spans and metrics of a test go."""
+    """In-memory exporters of spans and metrics."""
 
     def __init__(self):
         self.exporter = InMemorySpanExporter()
@@ -63,7 +63,7 @@ class World:
 
 @pytest.fixture
 def world(monkeypatch):
-    """The program's own providers: what `otel = true` finds without being told."""
+    """Global providers, which `otel = true` uses by default."""
     made = World()
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: made.tracers)
     monkeypatch.setattr(metrics._internal, "get_meter_provider", lambda: made.meters)

@@ -1,4 +1,4 @@
-"""Finished calls made to order, for the tests of the usage log."""
+"""Makes finished calls for the tests of the usage log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever Python's csv module can write is read as it reads it, and what we write is read back the same."""
+"""Property tests of CSV files: input is read as the csv module reads it, output is read back unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ainb.batch.input.template import Template
 from ainb.batch.results.row_result import RowResult
 from ainb.errors import ConfigError, InvalidPromptError
 
-# What readers of tables stumble over, and any other text.
+# Texts that CSV readers often get wrong, and arbitrary text.
 CELLS = st.one_of(
     st.sampled_from(
         [
@@ -97,7 +97,7 @@ def check_reading(table, dialect, encoding, packed):
     writer.writerow(names)
     writer.writerows(rows)
     data = text.getvalue().encode(encoding)
-    # A byte order mark that stands in the first name is none of the file's own.
+    # Here the byte order mark is part of the first column name.
     if encoding == "utf-8" and data.startswith(codecs.BOM_UTF8):
         return
     expected = [

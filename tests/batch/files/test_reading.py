@@ -1,4 +1,4 @@
-"""Files of every kind as rows, and errors on one line that say file, line and fix."""
+"""Tests of input files: every format as rows, and one-line errors with file, line and fix."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_encodings_separators_and_packed_files_are_read(session, tmp_path, name,
         ("utf-8", "read= takes a dict"),
     ],
 )
-def test_options_of_the_reader_that_make_no_sense_are_told(session, tmp_path, read, said):
+def test_invalid_reader_options_are_refused(session, tmp_path, read, said):
     with pytest.raises(ConfigError, match=said):
         session.map(put(tmp_path, "in.csv", "a,b\nx,1\n"), "{a}", read=read)
     with pytest.raises(ConfigError, match="read= is for files"):
@@ -233,7 +233,7 @@ def test_a_sheet_is_read_with_the_values_of_openpyxl(session, tmp_path):
 
 
 @pytest.mark.parametrize(("rows", "said"), [([], "is empty"), ([["a", "b"]], "a header and no rows")])
-def test_a_sheet_without_rows_is_told(session, tmp_path, rows, said):
+def test_a_sheet_without_rows_is_refused(session, tmp_path, rows, said):
     book, path = workbook(tmp_path / "in.xlsx", rows)
     book.save(path)
 

@@ -1,4 +1,4 @@
-"""No file is destroyed: inputs, files of others, files that changed; results come whole or not at all."""
+"""Tests of output files: no input and no other file is overwritten, and results are written atomically."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_result_of_ours_is_replaced_unless_it_changed(session, source, end):
     assert out.read_bytes() == changed
 
 
-def test_another_session_of_the_home_knows_and_one_of_another_home_does_not(session, source, tmp_path):
+def test_a_result_of_ours_is_known_to_sessions_of_the_same_home_only(session, source, tmp_path):
     out = source.with_name("out.csv")
     session.map(source, "{a}", out=out)
     with ainb.Session("scripted:echo", home=tmp_path / "home") as same:
@@ -120,7 +120,7 @@ def test_a_link_is_followed_and_stays_and_the_mode_stays(session, source):
     assert real.stat().st_mode & 0o777 == 0o640
 
 
-def test_what_is_not_finished_stands_beside_and_the_old_result_stays(session, source):
+def test_an_unfinished_result_is_a_file_beside_the_old_one(session, source):
     out = source.with_name("out.csv")
     session.map(source, "{a}", out=out)
     before = out.read_bytes()

@@ -1,4 +1,4 @@
-"""Whatever openpyxl writes into a workbook is read, cell by cell, as openpyxl itself reads it back."""
+"""Property tests of XLSX files: a workbook of openpyxl is read cell by cell as openpyxl reads it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ TEXTS = st.one_of(
     ),
     st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8),
 ).filter(lambda text: not ILLEGAL_CHARACTERS_RE.search(text))
-# Excel's calendar begins in 1900 and has no time zones.
+# Dates in Excel start in 1900 and have no time zone.
 FIRST, LAST = (dt.datetime(*day) for day in ((1900, 3, 1), (9999, 12, 31)))  # noqa: DTZ001
 DATES = st.datetimes(FIRST, LAST).map(lambda moment: moment.replace(microsecond=0))
 CELLS = st.one_of(
@@ -69,12 +69,12 @@ def write(path, sheets):
                     continue
                 cell = sheet.cell(line, column, value)
                 if isinstance(value, str):
-                    cell.data_type = "s"  # a text that begins with = is a text here
+                    cell.data_type = "s"  # keep a text that begins with = as text
     book.save(path)
 
 
 def as_read_by_openpyxl(path, sheet):
-    """Rows that have a cell, each without the empty cells at its end."""
+    """Rows with at least one cell, without empty cells at the end."""
     lines = []
     for cells in openpyxl.load_workbook(path, data_only=True)[sheet].iter_rows(values_only=True):
         values = [None if cell == "" else cell for cell in cells]

@@ -1,4 +1,4 @@
-"""What a batch will cost is forecast within a factor of two, and confirmed above a limit."""
+"""Tests of the cost forecast of a batch: accuracy within a factor of two, and confirmation above a limit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EMAIL = " ".join(
 )
 LABEL = "label: positive|negative|neutral"
 
-# Template, schema, rows, a reply as models give it, tokens of thinking, model.
+# Template, schema, rows, a typical reply, thinking tokens, model.
 PAIRS = [
     ("Classify: {value}", LABEL, REVIEWS, '{"label":"negative"}', 0, "openai:gpt-4o-mini"),
     ("Classify: {value}", LABEL, REVIEWS, '{"label":"negative"}', 320, "openai:gpt-5-mini"),
@@ -156,7 +156,7 @@ def test_the_range_is_useful_and_holds_the_cost_in_a_second_run(tmp_path):
         assert low <= cost <= high, pair[0]
 
 
-def test_another_template_of_the_same_schema_knows_what_replies_took(tmp_path):
+def test_past_outputs_of_a_schema_count_for_another_template(tmp_path):
     long = json.dumps({"label": "negative", "reason": REASON * 12})
     pair = ("Judge: {value}", f"{LABEL}, reason: str", REVIEWS, long, 0, "openai:gpt-4o-mini")
     forecast_and_cost(pair, tmp_path)
@@ -169,7 +169,7 @@ def test_another_template_of_the_same_schema_knows_what_replies_took(tmp_path):
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b'{"version": 9}', b'{"version": 1, "outputs": {"a": [1]}}', b"\xff"]
 )
-def test_a_file_of_past_outputs_that_cannot_be_read_is_none(content, tmp_path):
+def test_an_unreadable_file_of_past_outputs_is_ignored(content, tmp_path):
     (tmp_path / FILE_NAME).write_bytes(content)
     likely, _, _, cost = forecast_and_cost(PAIRS[0], tmp_path)
     assert cost / 2 <= likely <= cost * 2
@@ -199,7 +199,7 @@ def test_the_forecast_counts_schema_and_system_message(tmp_path):
     assert f"about {10 * tokens.count_request(request).tokens:,} tokens in" in said
 
 
-# Asking first
+# Confirmation
 
 
 def batch(tmp_path, model="openai:gpt-4o", *, server, answer=None, config=None, rows=5, data=None, **options):
@@ -249,7 +249,7 @@ def test_a_batch_above_the_limit_is_not_sent_after_a_no(tmp_path, server):
     assert sent == 0
 
 
-def test_where_nobody_can_be_asked_the_error_says_what_to_do(tmp_path, server):
+def test_without_a_way_to_confirm_the_error_has_a_fix(tmp_path, server):
     error, _, sent = batch(tmp_path, server=server, answer=None, confirm_above_usd=0.01)
     assert "nobody could be asked" in str(error)
     assert sent == 0
@@ -278,7 +278,7 @@ def test_a_cost_that_is_not_known_has_to_be_confirmed(what, tmp_path, server):
     assert sent == 0
 
 
-def test_below_the_limit_and_for_free_models_nobody_is_asked(tmp_path, server):
+def test_no_confirmation_is_needed_below_the_limit_and_for_free_models(tmp_path, server):
     assert batch(tmp_path, server=server, rows=1, confirm_above_usd=5)[1] == []
     with ainb.Session("scripted:echo", home=tmp_path, cache=None) as session:
         assert len(session.map(["a"], "{value}", confirm_above_usd=0)) == 1
@@ -380,7 +380,7 @@ def test_the_room_for_thinking_is_added(tmp_path):
 
 @pytest.mark.parametrize("budget", [{"budget_usd": "0.002"}, {}])
 @pytest.mark.parametrize("many", [False, True])
-def test_a_budget_that_holds_no_whole_reply_says_which_limit_fits(budget, many, tmp_path):
+def test_a_budget_below_the_cost_of_a_reply_names_the_limit_that_fits(budget, many, tmp_path):
     config = None if budget else Budget(usd="0.002", per="session")
     with (
         FaultServer(replies("openai", "fine", 0)) as server,
@@ -411,7 +411,7 @@ def test_a_budget_that_holds_no_whole_reply_says_which_limit_fits(budget, many, 
         ("What is love?", 200, 300),
     ],
 )
-def test_the_prompt_says_how_long_a_reply_is(prompt, least, most):
+def test_the_expected_length_of_a_reply_is_read_from_the_prompt(prompt, least, most):
     request = Request(provider="openai", model="gpt-4o", messages=(Message("user", prompt),))
     assert least <= expected_output(request).tokens <= most
 

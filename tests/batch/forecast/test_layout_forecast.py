@@ -1,4 +1,4 @@
-"""Before and while: what a table takes as laid out, and what it would take as one plain message a row."""
+"""Tests of the forecast for the prompt layout, compared with one plain message per row."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HINT = re.compile(r"^the instruction follows the row; put it first to save about
 
 @pytest.fixture
 def run(tmp_path, events, monkeypatch):
-    """Runs a table and returns the server, the last progress and the notices by kind."""
+    """Runs a table and returns the server, the last progress state and the notices by kind."""
     monkeypatch.setenv("OPENAI_API_KEY", "test-key-of-nobody")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "test-key-of-nobody")
 
@@ -46,7 +46,7 @@ def run(tmp_path, events, monkeypatch):
 
 
 def numbers(text):
-    """Tokens as laid out, tokens as plain messages, and the lower end of both price ranges."""
+    """Tokens with the layout, tokens as plain messages, and the lower ends of both price ranges."""
     laid_out, plain = text.split("; as one plain message a row ")
     tokens = [int(re.search(r"([\d,]+) tokens", part)[1].replace(",", "")) for part in (laid_out, plain)]
     prices = [float(re.search(r"\$([\d.]+) to", part)[1]) for part in (laid_out, plain)]
@@ -66,7 +66,7 @@ def test_the_forecast_is_near_the_bill(run, model, options):
     rows = 60
     assert laid_out == pytest.approx(billed, rel=0.15)
     assert plain == pytest.approx((progress.input_tokens + progress.pack_saved_tokens), rel=0.15)
-    # The models think, which is part of the forecast and not of this server's bill.
+    # The forecast includes thinking tokens; the server bills none.
     assert plain_least > plain * 0.1e-6 / 1.3
     assert plain_least > least
     assert progress.plain_nano_usd == pytest.approx(plain * 100 + rows * 5 * 500, rel=0.15)

@@ -1,5 +1,4 @@
-"""Refusals that hold for the whole account: the batch stops sending, and a re-run sends every row without
-an answer."""
+"""Tests of refusals for the whole account: the batch stops, and a second run sends the unanswered rows."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from ainb.testing import script
 from tests.fault_server import Fault, FaultServer
 
 ROWS = [f"row {number}" for number in range(400)]
-MOST_HITS = STOP_AFTER + START  # sixteen rows are in flight at the start
+MOST_HITS = STOP_AFTER + START  # START rows are in flight at the start
 QUOTA = Fault(status=429, code="insufficient_quota", message="You exceeded your current quota")
 CREDIT = Fault(status=400, code="invalid_request_error", message="Your credit balance is too low")
 REFUSALS = {
@@ -96,7 +95,7 @@ def test_the_second_run_goes_on_with_the_first_and_pays_no_answer_twice(make_ses
     assert len(session.runs()) == 1
 
 
-def test_workers_that_end_together_because_the_limit_shrank_leave_one_behind(make_session):
+def test_one_worker_remains_when_the_limit_shrinks(make_session):
     with FaultServer(plan=lambda _seen: Fault(status=429, delay_seconds=0.05)) as server:
         session = make_session("openai:m", api_base=server.base_url, retry=None, circuit=None)
         frame = session.map(ROWS[:40], "{value}")
@@ -165,7 +164,7 @@ def test_a_file_holds_the_rejected_rows_too(make_session, tmp_path, end):
 
 
 def test_other_calls_go_on_while_rows_are_rejected(make_session):
-    """An endless source of rejected rows leaves the loop to others, and can be stopped."""
+    """An endless source of rejected rows does not block the event loop, and can be stopped."""
     script("dead", [401])
     session = make_session("scripted:dead")
     job = session.submit_map(({"n": number} for number in itertools.count()), "{n}", journal=False)
@@ -182,7 +181,7 @@ def test_other_calls_go_on_while_rows_are_rejected(make_session):
 
 
 class TestCounting:
-    """The rule without a batch around it."""
+    """The rule by itself, without a batch."""
 
     @staticmethod
     def fed(*errors):
@@ -203,7 +202,7 @@ class TestCounting:
         assert not self.fed(*[key, model] * STOP_AFTER)
         assert self.fed(*[key] * 3, model, *[key] * STOP_AFTER)
 
-    def test_other_errors_neither_count_nor_start_the_count_anew(self):
+    def test_other_errors_neither_count_nor_reset_the_count(self):
         key = PermanentProviderError("no", status_code=401)
         other = TransientProviderError("busy", status_code=503)
 

@@ -1,4 +1,4 @@
-"""Rows whose calls are made a moment ahead come out as if each were made at its turn."""
+"""Tests of calls that are prepared ahead of sending: the results are the same as without."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _no_scripts():
 
 
 def read_all(reader: RowReader, looks: list[int]) -> list[object]:
-    """Every row, with looks ahead of so many rows before each of the first ones."""
+    """Every row; before each read, as many rows are prepared ahead as `looks` says, in turn."""
 
     async def read() -> list[object]:
         found = []
@@ -60,7 +60,7 @@ def test_an_error_of_the_source_comes_after_the_rows_before_it(error, look):
         yield "b"
         raise error
 
-    class Rows:  # a generator turns StopIteration into a RuntimeError of its own
+    class Rows:  # a generator would turn StopIteration into a RuntimeError
         def __init__(self):
             self._left = ["a", "b"]
 
@@ -163,7 +163,7 @@ def test_a_row_that_cannot_be_made_is_rejected_alone(tmp_path, empty):
 
 
 class Slow:
-    """A value that is written by code of its own."""
+    """A value with its own `__str__`."""
 
     def __init__(self, text):
         self.text = text

@@ -1,4 +1,4 @@
-"""How many rows are in flight: where a batch starts, what holds it, and what it tells about that."""
+"""Tests of the rows in flight in a batch: initial number, growth, caps, and notices about them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def told(events):
 
 
 class First:
-    """A plan that holds every call until no more arrive; `waves` are the calls of each round."""
+    """A plan that delays every call until no more arrive; `waves` are the numbers of calls per round."""
 
     def __init__(self):
         self.waves, self._at = [], 0.0
@@ -58,7 +58,7 @@ class First:
 
 
 def waves(session, count=200, **options):
-    """Calls of the first round of a batch."""
+    """Calls in the first round of a batch, and the most calls in flight."""
     with FaultServer(plan=(plan := First())) as server:
         session.map(rows(count, str(time.monotonic())), "{value}", api_base=server.base_url, **options)
         return plan.waves[0], server.peak
@@ -86,7 +86,7 @@ def test_a_later_batch_starts_where_the_last_one_ended(open_session, again):
 
 
 @pytest.mark.parametrize("other", ["model", "endpoint", "home"])
-def test_another_place_starts_at_16(open_session, tmp_path, other):
+def test_another_endpoint_starts_at_16(open_session, tmp_path, other):
     with FaultServer(delay_seconds=0.01) as server, FaultServer(plan=First()) as second:
         open_session(api_base=server.base_url).map(rows(300), "{value}")
         server.plan = First()
@@ -97,7 +97,7 @@ def test_another_place_starts_at_16(open_session, tmp_path, other):
         assert place.plan.waves[0] == START
 
 
-def test_a_batch_of_cached_rows_teaches_nothing(open_session):
+def test_cached_rows_do_not_change_the_recorded_concurrency(open_session):
     with FaultServer() as server:
         session = open_session(api_base=server.base_url, cache=ainb.Cache(where="memory"))
         for number in range(200):
@@ -109,7 +109,7 @@ def test_a_batch_of_cached_rows_teaches_nothing(open_session):
         assert server.plan.waves[0] <= START
 
 
-def test_a_storm_of_429_is_remembered_and_no_row_is_lost(open_session):
+def test_a_batch_at_a_limited_server_loses_no_row(open_session):
     with FaultServer(window=(20, 0.2)) as server:
         session = open_session(api_base=server.base_url, retry=ainb.Retry(attempts=20, base_seconds=0.02))
         frame = session.map(rows(150), "{value}")
@@ -119,7 +119,7 @@ def test_a_storm_of_429_is_remembered_and_no_row_is_lost(open_session):
 
 
 @pytest.mark.parametrize("status", [500, 503, 529])
-def test_a_batch_leaves_a_place_that_is_down_after_16_calls(open_session, status):
+def test_a_batch_stops_after_16_calls_to_an_endpoint_that_is_down(open_session, status):
     with FaultServer(plan=lambda _seen: Fault(status=status, delay_seconds=LATENCY)) as server:
         session = open_session(api_base=server.base_url, retry=ainb.Retry(base_seconds=0.01))
         frame = session.map(rows(300), "{value}", circuit_wait_seconds=0)
@@ -138,7 +138,7 @@ def test_a_concurrency_above_the_usual_cap_is_reached_and_given_back(open_sessio
 
 
 @pytest.mark.parametrize("asked", [9, 64, 256])
-def test_a_cap_that_was_chosen_holds_and_is_told_in_one_line(open_session, events, asked):
+def test_a_configured_cap_holds_and_gives_one_notice(open_session, events, asked):
     session = open_session(rate_limit=ainb.RateLimit(concurrency=8))
     _, peak = waves(session, 100, concurrency=asked)
     assert peak <= 8
@@ -148,7 +148,7 @@ def test_a_cap_that_was_chosen_holds_and_is_told_in_one_line(open_session, event
     assert "\n" not in line
 
 
-def test_the_cap_of_each_user_holds_and_is_told(open_session, events):
+def test_the_cap_per_user_holds_and_gives_a_notice(open_session, events):
     session = open_session(config=ainb.Config(user_rate_limit=ainb.RateLimit(concurrency=4), cache=None))
     _, peak = waves(session, 50, concurrency=100, user="ann")
     assert peak <= 4
@@ -164,7 +164,7 @@ def test_without_a_cap_the_number_asked_for_is_reached(open_session, events, lim
     assert told(events) == []
 
 
-def test_time_in_line_is_no_part_of_the_duration(open_session):
+def test_time_in_the_queue_is_not_part_of_the_duration(open_session):
     with FaultServer(delay_seconds=0.1) as server:
         session = open_session(rate_limit=ainb.RateLimit(concurrency=1), api_base=server.base_url)
         session.map(rows(6), "{value}", concurrency=1)
@@ -193,7 +193,7 @@ def test_time_in_line_is_no_part_of_the_duration(open_session):
         b'{"version": 1, "places": {"x": {"in_flight": 10e9, "at": 1}}}',
     ],
 )
-def test_a_file_that_is_not_as_it_was_written_teaches_nothing(tmp_path, content):
+def test_an_invalid_file_of_concurrencies_is_ignored(tmp_path, content):
     path = tmp_path / "reached.json"
     path.write_bytes(content)
     assert Reached(path).find(PLACE, 1.0) is None
@@ -202,7 +202,7 @@ def test_a_file_that_is_not_as_it_was_written_teaches_nothing(tmp_path, content)
 
 
 @pytest.mark.parametrize(("age", "found"), [(0.0, 48), (6 * DAY, 48), (8 * DAY, None), (-2 * DAY, None)])
-def test_what_was_reached_is_forgotten_after_a_week(tmp_path, age, found):
+def test_a_recorded_concurrency_expires_after_a_week(tmp_path, age, found):
     Reached(tmp_path / "reached.json").keep(PLACE, 48, 10 * DAY)
     assert Reached(tmp_path / "reached.json").find(PLACE, 10 * DAY + age) == found
 
@@ -214,7 +214,7 @@ def test_no_key_or_address_is_in_the_file(tmp_path):
     assert "example" not in text
 
 
-def test_a_folder_that_cannot_be_written_costs_only_the_memory(tmp_path):
+def test_an_unwritable_folder_loses_only_the_recorded_concurrency(tmp_path):
     (tmp_path / "file").write_text("")
     memory = Reached(tmp_path / "file" / "reached.json")
     memory.keep(PLACE, 48, 1.0)
@@ -239,7 +239,7 @@ def test_a_batch_loses_no_row_to_429s_while_other_rows_are_answered(open_session
 
 
 @pytest.mark.parametrize("retry_after", [None, 0.01])
-def test_a_place_that_answers_429_for_ever_ends_the_rows(open_session, retry_after):
+def test_endless_429s_end_the_rows(open_session, retry_after):
     with FaultServer(plan=lambda _seen: Fault(status=429, retry_after=retry_after)) as server:
         session = open_session(api_base=server.base_url, retry=ainb.Retry(base_seconds=0.01))
         frame = session.map(rows(40), "{value}")
@@ -247,7 +247,7 @@ def test_a_place_that_answers_429_for_ever_ends_the_rows(open_session, retry_aft
     assert frame["error_message"].str.contains("429").all()
 
 
-def test_a_quota_that_is_used_up_is_not_asked_for_again(open_session):
+def test_an_exhausted_quota_is_not_retried(open_session):
     answer = Fault(status=429, code="insufficient_quota")
     with FaultServer(plan=lambda _seen: answer) as server:
         session = open_session(api_base=server.base_url)

@@ -1,4 +1,4 @@
-"""Rows through bare aiohttp, the peer of batches. In this folder workers of older trees find it."""
+"""Rows through bare aiohttp, the peer of batches. Workers of older trees import it from this folder."""
 
 from __future__ import annotations
 

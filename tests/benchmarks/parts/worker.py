@@ -81,7 +81,7 @@ class Batches:
             [f"row {turn} {row}" for row in range(rows)], "Classify: {value}", journal=journal, **limits
         )
         assert (frame["status"] == "ok").all()
-        session.core.log.flush()  # the remaining work of the log belongs to these rows
+        session.core.log.flush()  # include the log's remaining work for these rows
 
     def _open(self, part: str) -> ainb.Session:
         over_http = "http" in part
@@ -115,7 +115,7 @@ class Chain:
 
 
 def log_seconds() -> dict[int, float]:
-    """CPU seconds of each thread that writes a usage log; one that is idle for a while ends."""
+    """CPU seconds of each thread that writes a usage log; an idle thread ends after a while."""
     idents = [thread.ident for thread in threading.enumerate() if thread.name == LOG_THREAD]
     return {
         ident: time.clock_gettime(time.pthread_getcpuclockid(ident)) for ident in idents if ident is not None

@@ -1,4 +1,4 @@
-"""Kappa, class scores and number figures, against scikit-learn and scipy."""
+"""Tests of kappa, class scores and metrics of numbers against scikit-learn and scipy."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_full_agreement_of_few_rows_has_a_wide_interval(rows, least):
 @pytest.mark.parametrize(
     "counts", [[[1, 0], [0, 1]], [[1, 1], [0, 0]], [[0, 1], [0, 0]], [[0, 1], [1, 0]], [[5, 1], [0, 0]]]
 )
-def test_a_handful_of_rows_breaks_nothing(counts):
+def test_few_rows_raise_no_error(counts):
     low, high = kappa_interval(np.array(counts), disagreement(2))
 
     assert (math.isnan(low) and math.isnan(high)) or -1 <= low <= high <= 1
@@ -109,7 +109,7 @@ def test_a_handful_of_rows_breaks_nothing(counts):
 @pytest.mark.parametrize("agree", [0.2, 0.8])
 def test_scores_are_scikit_learns_with_unanswered_rows_against_recall(size, agree):
     truth, answers = draw(size, size, 200, agree)
-    answers = np.where(np.random.default_rng(4).random(200) < 0.1, size, answers)  # no answer
+    answers = np.where(np.random.default_rng(4).random(200) < 0.1, size, answers)  # unanswered
     labels = list(range(size))
     counts = metrics.confusion_matrix(truth, answers, labels=[*labels, size])
 
@@ -126,7 +126,7 @@ def test_what_was_never_answered_has_no_precision_and_an_f1_of_zero():
 
     assert scores[1, 0] != scores[1, 0]
     assert list(scores[1, 1:]) == [0.0, 0.0, 4.0]
-    assert macro_f1(np.array([[5, 0], [0, 0]]), 2) == 1.0  # a class that the truth lacks does not count
+    assert macro_f1(np.array([[5, 0], [0, 0]]), 2) == 1.0  # a class without true rows does not count
     assert math.isnan(macro_f1(np.zeros((2, 2)), 2))
 
 

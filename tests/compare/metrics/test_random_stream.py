@@ -1,4 +1,4 @@
-"""The random numbers of a comparison do not depend on the version of numpy."""
+"""Tests of the random numbers of a comparison, which do not depend on the version of numpy."""
 
 from __future__ import annotations
 

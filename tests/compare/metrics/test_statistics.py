@@ -1,4 +1,4 @@
-"""Intervals and tests, against scipy and statsmodels."""
+"""Tests of confidence intervals and significance tests against scipy and statsmodels."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_without_rows_there_is_no_interval(interval):
     assert all(map(math.isnan, interval))
 
 
-def test_wilson_ends_at_the_ends():
+def test_wilson_intervals_of_0_and_all_end_at_0_and_1():
     assert wilson(0, 7).low == 0.0
     assert wilson(7, 7).high == 1.0
 
@@ -80,7 +80,7 @@ def test_holm_is_statsmodels(several, scale):
     assert holm(p_values) == pytest.approx(list(expected), abs=1e-12)
 
 
-def test_holm_of_nothing_is_nothing():
+def test_holm_of_no_p_values_is_empty():
     assert holm([]) == []
 
 

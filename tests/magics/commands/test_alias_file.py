@@ -1,4 +1,4 @@
-"""Aliases kept in pyproject.toml: what was there stays as it was, to the byte."""
+"""Tests of aliases in pyproject.toml: the rest of the file stays identical to the byte."""
 
 from __future__ import annotations
 

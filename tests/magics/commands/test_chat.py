@@ -1,4 +1,4 @@
-"""--chat and %ai chat: what is sent, what is kept, what is shown."""
+"""Tests of --chat and %ai chat: messages sent, turns kept, display."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ainb.testing import script
 
 
 class Watched:
-    """What every call sent."""
+    """Records the messages of every call."""
 
     def __init__(self, terminal, monkeypatch):
         self.terminal = terminal
@@ -91,7 +91,7 @@ def test_turns_that_no_longer_fit_are_left_out_and_that_is_said(watched):
 
 
 def test_turns_that_do_not_fit_into_the_models_context_are_left_out_and_that_is_said(watched, monkeypatch):
-    # Room for a hundred tokens in all, a quarter of it for the answer.
+    # A context of 100 tokens, a quarter of it for the answer.
     monkeypatch.setattr(Prices, "loaded", property(lambda _: True))
     monkeypatch.setattr(Prices, "context_window", lambda *_: 100)
     watched.run(f"%%ai scripted:echo --chat c\n{'long ' * 50}")

@@ -1,3 +1,5 @@
+"""Tests of %ai list, alias, pull, help and version, and of wrong lines."""
+
 from __future__ import annotations
 
 import ast
@@ -56,7 +58,7 @@ def test_help_lists_every_option_and_every_subcommand(terminal):
         ("display", "%config Ainb.display: how replies"),
     ],
 )
-def test_help_knows_each_topic(terminal, topic, line):
+def test_every_topic_has_help(terminal, topic, line):
     assert line in terminal.run(f"%ai help {topic}").out
 
 
@@ -163,7 +165,7 @@ def test_an_alias_cannot_lead_to_itself(terminal):
 
 @pytest.fixture
 def pulls(monkeypatch):
-    """What was pulled, from no further than this process."""
+    """Replaces downloads and records the pulled models."""
     asked = []
 
     def pull(name, *, progress):
@@ -187,7 +189,7 @@ def test_pull_downloads_and_says_what_to_type_next(terminal, pulls):
     assert "local:smollm2" in terminal.run("%ai list local").out
 
 
-def test_pull_shows_its_progress_to_who_watches(terminal, pulls, monkeypatch):
+def test_pull_shows_its_progress_in_a_watched_kernel(terminal, pulls, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
 
     assert "smollm2: 0 MB of 100 MB" in terminal.run("%ai pull smollm2").err

@@ -1,4 +1,4 @@
-"""%ai error and %ai fix: what is sent of a failure, and what is not."""
+"""Tests of %ai error and %ai fix: which parts of a failure are sent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ainb.testing import script
 
 @pytest.fixture
 def asked(terminal, monkeypatch):
-    """Runs cells, then a line, and returns what the model was asked."""
+    """Runs cells, then a line, and returns the prompt."""
 
     def run(*cells, line="%ai error scripted:echo"):
         for cell in cells:
@@ -63,13 +63,13 @@ def test_braces_of_the_code_are_code(asked):
     assert "Ann" not in prompt.replace("name = 'Ann'", "")
 
 
-def test_causes_are_told(asked):
+def test_causes_of_an_error_are_sent(asked):
     prompt = asked("try:\n    {}['a']\nexcept KeyError as e:\n    raise ValueError('no a') from e")
 
     assert "ValueError: no a\nwhich came from: KeyError: 'a'" in prompt
 
 
-def test_an_error_of_syntax_is_told_with_its_cell(asked):
+def test_a_syntax_error_is_sent_with_its_cell(asked):
     prompt = asked("for x in")
 
     assert "```python\nfor x in\n```" in prompt

@@ -1,4 +1,4 @@
-"""``%%ai --each FRAME --batch-api`` and ``%ai jobs`` in a shell, against the batch server."""
+"""Tests of ``%%ai --each FRAME --batch-api`` and ``%ai jobs`` against the batch server."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""``%ai list`` of a provider's models with prices and of one model, ``%ai status`` of what was learnt,
-``--effort`` and ``--schema``."""
+"""Tests of ``%ai list`` with prices, learnt refusals in ``%ai status``, ``--effort`` and ``--schema``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""%ai login and logout: the key goes from a box to the keyring and stands nowhere else."""
+"""Tests of %ai login and logout: the typed key is stored in the keyring and nowhere else."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_key_is_asked_for_and_stored_under_its_variable(monkeypatch, stored,
     assert KEY not in said
 
 
-def test_where_nobody_can_type_the_way_out_is_the_environment(monkeypatch, stored):
+def test_without_input_the_error_names_the_environment_variable(monkeypatch, stored):
     def nobody(prompt):
         raise EOFError
 

@@ -1,4 +1,4 @@
-"""%ai budget and %ai cache, and the money of a cell."""
+"""Tests of %ai budget, %ai cache, and the budget of a cell."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PRICE = "%config Ainb.prices = {'openai:m': {'input_usd_per_million': 1000, 'out
 
 @pytest.fixture
 def served(terminal, monkeypatch):
-    """A model that costs a thousandth of a dollar a token, as `openai:m`."""
+    """A server of the model `openai:m`, which costs $0.001 per token."""
     monkeypatch.setenv("OPENAI_API_KEY", "not a real key")
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
@@ -54,7 +54,7 @@ def test_the_budget_is_set_shown_raised_reset_and_dropped(terminal, served):
     assert terminal.run("%%ai openai:m --max-tokens 3000\nhello").error is None
 
 
-def test_a_budget_forgets_nothing_and_outlives_a_new_session(terminal, served):
+def test_a_budget_is_changed_in_place_and_kept_by_a_new_session(terminal, served):
     first = sessions.current()
 
     terminal.run("%ai budget 1/day")

@@ -1,4 +1,4 @@
-"""``%ai replay``: modes, names, status and pruning, in a terminal shell in process."""
+"""Tests of ``%ai replay``: modes, names, status and pruning."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def server(monkeypatch):
 
 
 def restart():
-    """As after a restart of the kernel, as far as cassettes go."""
+    """Forget cassettes and the session, as after a restart of the kernel."""
     sessions.use(None)
     _shared.clear()
 
@@ -36,7 +36,7 @@ def ask(terminal, prompt, options=""):
 
 
 def html_of(terminal, reply):
-    """As a notebook shows it."""
+    """The HTML that a notebook shows."""
     terminal.shell.kernel = object()
     try:
         return terminal.shell.display_formatter.format(reply)[0]["text/html"]
@@ -141,7 +141,7 @@ def test_prune_drops_what_a_run_did_not_use_and_nothing_where_none_was(terminal,
         ("a b c", "3 words given"),
     ],
 )
-def test_a_line_that_makes_no_sense_is_told_the_way_out(terminal, line, said):
+def test_an_invalid_line_gets_an_error_with_a_fix(terminal, line, said):
     assert said in str(terminal.run(f"%ai replay {line}").error)
 
 
@@ -179,7 +179,7 @@ def test_what_is_recorded_reads_as_its_replay_in_static_display(terminal, server
 
     assert (recorded, replayed) == (False, True)
     assert first == second
-    assert first != live  # which tells the seconds and the cost
+    assert first != live  # the live footer has seconds and cost
 
 
 def test_status_of_a_notebook_that_was_not_saved_says_so(terminal, server, monkeypatch):

@@ -1,4 +1,4 @@
-"""%ai cost, usage, errors: what is shown and the frame behind it."""
+"""Tests of %ai cost, %ai usage and %ai errors: display and returned frames."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRICE = "%config Ainb.prices = {'openai:m': {'input_usd_per_million': 1000, 'out
 
 @pytest.fixture
 def served(terminal, monkeypatch):
-    """A model at a thousandth of a dollar per token, `openai:m`, and one without a price, `openai:other`."""
+    """Servers of `openai:m`, which costs $0.001 per token, and `openai:other`, which has no price."""
     monkeypatch.setenv("OPENAI_API_KEY", "not a real key")
     with FaultServer() as server:
         monkeypatch.setenv("OPENAI_BASE_URL", server.base_url)
@@ -59,7 +59,7 @@ def test_cost_groups_by_any_columns(terminal, line):
     assert list(frame.index.names) == ["status", "day"]
 
 
-def test_cost_can_be_of_late(terminal):
+def test_cost_and_usage_can_be_limited_to_a_period(terminal):
     terminal.run("%%ai scripted:echo\nhi")
 
     assert terminal.run("%ai cost --since 1h").result["calls"].sum() == 1
@@ -91,7 +91,7 @@ def test_cost_shows_the_costliest_of_many_groups(terminal, served):
     assert shown == [f"u{number:02}" for number in range(20, 0, -1)]
 
 
-def test_errors_are_told_one_by_one_or_by_kind(terminal):
+def test_errors_are_listed_singly_or_by_kind(terminal):
     script("down", [400])
     terminal.run("%%ai scripted:down\nhi")
     terminal.run("%%ai scripted:down\nhi")
@@ -107,7 +107,7 @@ def test_errors_are_told_one_by_one_or_by_kind(terminal):
     assert "PermanentProviderError" in kinds.out
 
 
-def test_nothing_yet_is_one_line(terminal):
+def test_an_empty_log_is_one_line(terminal):
     assert terminal.run("%ai errors").out.startswith("0 failed calls\n")
     assert terminal.run("%ai cost").out.startswith("0 calls, $0.00\n")
     assert terminal.run("%ai usage").result.shape[0] == 0

@@ -1,3 +1,5 @@
+"""Tests of %ai alias --save and its effect on later kernels."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,4 +1,4 @@
-"""%ai alone and %ai status."""
+"""Tests of %ai without arguments and of %ai status."""
 
 from __future__ import annotations
 

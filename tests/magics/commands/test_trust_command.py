@@ -1,4 +1,4 @@
-"""``%ai trust`` and ``%ai untrust`` in a shell."""
+"""Tests of ``%ai trust`` and ``%ai untrust``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ainb.errors import ConfigError
 
 @pytest.fixture
 def clone(terminal, tmp_path, monkeypatch):
-    """A shell in a folder of notebooks of a repository that sets `home` and `state`."""
+    """A shell in the notebook folder of a repository that sets `home` and `state`."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.delenv("AINB_HOME")
     root = tmp_path / "a clone"

@@ -1,3 +1,5 @@
+"""Tests of displayed replies: output forms, hostile content, footer, tables."""
+
 from __future__ import annotations
 
 import json
@@ -66,7 +68,7 @@ MAY_BE_SAID = {
 
 
 class Inspector(HTMLParser):
-    """Reads HTML as a browser would, and notes tags, attributes and links."""
+    """Parses HTML and collects tags, attributes and links."""
 
     def __init__(self):
         super().__init__()

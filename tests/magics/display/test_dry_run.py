@@ -1,4 +1,4 @@
-"""--dry-run in cells."""
+"""Tests of --dry-run in cells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replies as mathematics: what a renderer of TeX would turn into links, styles or files is shown as text."""
+"""Tests of TeX in replies: commands for links, styles or files are shown as text."""
 
 from __future__ import annotations
 

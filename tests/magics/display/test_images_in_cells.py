@@ -1,4 +1,4 @@
-"""--image in a cell: what leaves in each protocol, how it is counted, and the cache."""
+"""Tests of --image in a cell: requests of each protocol, token counts, and the cache."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_json_uses_the_services_own_mode_where_it_has_one(served, model, mode):
     assert "valid JSON" in content
 
 
-def test_a_response_format_of_the_persons_own_stands(served):
+def test_a_response_format_of_the_user_is_kept(served):
     terminal, server = served
     terminal.run('%%ai openai:gpt-5-mini -f json -m {"response_format": {"type": "text"}}\nthree colours')
 

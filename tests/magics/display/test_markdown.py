@@ -1,4 +1,4 @@
-"""Markdown of replies: formulas and money, code, line breaks, tables, links."""
+"""Tests of Markdown in replies: formulas and dollar amounts, code, line breaks, tables, links."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_only_replies_with_code_carry_its_rules():
     assert ".ainb .code" not in without
 
 
-def test_texts_are_left_and_numbers_right():
+def test_texts_are_left_aligned_and_numbers_right_aligned():
     html = shown("| name | n | share |\n|---|---|---|\n| a | 1,000 | 3 % |\n| b | -2.5 | |")
 
     assert '<th style="text-align:left">name</th>' in html
@@ -128,7 +128,7 @@ def test_texts_are_left_and_numbers_right():
     assert '<td style="text-align:center">x</td>' in shown("| a |\n|:-:|\n| x |")
 
 
-def test_what_jupyterlab_shows_is_shown():
+def test_strikethrough_links_and_task_lists_are_rendered():
     html = shown("~~old~~ https://example.org/a_b.\n\n- [ ] open\n- [x] done\n\nnotes.txt and example.com")
 
     assert "<s>old</s>" in html

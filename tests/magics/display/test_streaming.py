@@ -1,3 +1,5 @@
+"""Tests of streamed replies in notebooks and terminals."""
+
 from __future__ import annotations
 
 import asyncio
@@ -12,7 +14,7 @@ from ainb.testing import FakeClock, run_virtual
 
 
 class Publisher:
-    """Notes what a shell would have sent to its front end."""
+    """Records the messages that a shell sends to its front end."""
 
     def __init__(self, *, broken=False):
         self.sent = []
@@ -84,7 +86,7 @@ def test_nothing_is_cleared_when_nothing_came():
     assert publisher.sent == []
 
 
-def test_a_display_error_is_said_once_and_ends_the_show():
+def test_a_display_error_is_reported_once_and_ends_streaming():
     publisher, complaints = Publisher(broken=True), []
 
     stream = play(publisher, [(0, "a"), (0.5, "b")], complaints=complaints)
@@ -94,7 +96,7 @@ def test_a_display_error_is_said_once_and_ends_the_show():
 
 
 def wait_for_the_first_piece(publisher, *, seconds, piece=None, complete=True):
-    """The engine itself waits; only what is published is looked at."""
+    """Run a stream on the real engine until the first piece; tests check what is published."""
     stream = NotebookStream(publisher, SYSTEM_CLOCK, [].append)
     stream.wait(lambda: "loading the model")
     until(lambda: len(publisher.sent) >= seconds)

@@ -1,3 +1,5 @@
+"""Tests of the arguments of %%ai."""
+
 from __future__ import annotations
 
 import itertools

@@ -1,3 +1,5 @@
+"""Tests of Tab completion in lines of the magics."""
+
 from __future__ import annotations
 
 import pytest
@@ -59,7 +61,7 @@ def complete(terminal, monkeypatch):
         ("%ai fix scripted:echo --max-t", "%ai fix scripted:echo --max-tokens"),
     ],
 )
-def test_tab_knows_the_lines_of_the_magics(complete, typed, offered):
+def test_tab_completes_lines_of_the_magics(complete, typed, offered):
     assert complete(typed) == [offered]
 
 
@@ -77,7 +79,7 @@ def test_tab_leaves_python_alone(complete):
     assert "print" in "".join(complete("pri"))
 
 
-def test_tab_knows_the_models_on_this_machine(complete, monkeypatch):
+def test_tab_completes_models_on_this_machine(complete, monkeypatch):
     monkeypatch.setattr("ainb.providers.local.pulled", lambda: ["smollm2"])
 
     assert complete("%%ai local:s") == ["%%ai local:smollm2"]

@@ -1,3 +1,5 @@
+"""Tests of splitting a line into words and quoted texts."""
+
 from __future__ import annotations
 
 import pytest

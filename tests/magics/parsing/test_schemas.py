@@ -1,4 +1,4 @@
-"""--schema NAME in cells."""
+"""Tests of --schema NAME in cells."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_reply_that_is_not_of_the_schema_is_asked_for_again_and_then_fails(ter
         ("broken", "--schema broken: the JSON schema is wrong at type"),
     ],
 )  # fmt: skip
-def test_a_name_that_is_no_schema_is_told_before_anything_is_sent(terminal, name, message):
+def test_a_name_that_is_no_schema_is_refused_before_anything_is_sent(terminal, name, message):
     played = script("labels", [GOOD])
     terminal.run(MODEL + "\nnumber = 3\nbroken = {'type': 7}")
     terminal.run("del BaseModel; broken_too = 1") if name == "other" else None
@@ -84,7 +84,7 @@ def test_a_name_that_is_no_schema_is_told_before_anything_is_sent(terminal, name
     assert played.played == 0
 
 
-def test_a_notebook_without_schemas_is_told_what_one_is(terminal):
+def test_without_schemas_the_error_says_what_a_schema_is(terminal):
     cell = terminal.run("%%ai scripted:echo --schema Label\nhow?")
 
     assert "define it first: a pydantic model" in str(cell.error)

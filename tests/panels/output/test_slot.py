@@ -1,3 +1,5 @@
+"""Tests of the output slot: displays, updates, static copies, errors, threads."""
+
 from __future__ import annotations
 
 import asyncio
@@ -18,7 +20,7 @@ from ainb.testing import FakeClock, run_virtual
 
 
 class Publisher:
-    """Keeps what was published, as a front end would."""
+    """Records the published output."""
 
     def __init__(self) -> None:
         self.published = []
@@ -34,7 +36,7 @@ class Publisher:
 
 @pytest.fixture
 def shell(monkeypatch):
-    """A kernel that a person watches."""
+    """A kernel with a front end."""
     found = SimpleNamespace(kernel=SimpleNamespace(_allow_stdin=True), display_pub=Publisher(), user_ns={})
     monkeypatch.setattr(slots, "find_shell", lambda: found)
     return found
@@ -53,7 +55,7 @@ def view(text="hello", *, status="", pictures=()):
 
 
 def maker(*texts):
-    """A function that makes the next view each time, and counts."""
+    """A function that returns the next view at each call."""
     left = list(texts)
     return lambda: view(left.pop(0))
 
@@ -77,7 +79,7 @@ def test_a_watched_kernel_shows_what_was_asked_for(shell, display, mode):
     ("display", "mode"),
     [("auto", "static"), ("widgets", "widgets"), ("html", "html"), ("text", "text"), ("off", "off")],
 )
-def test_where_nobody_watches_auto_is_static(shell, display, mode):
+def test_without_a_front_end_auto_is_static(shell, display, mode):
     shell.kernel._allow_stdin = False
 
     assert resolve(display) == mode
@@ -159,7 +161,7 @@ def test_a_static_copy_is_renewed_now_and_then_and_at_the_end(shell):
     assert copies(shell) == ["0", "3", "end"]
 
 
-def test_a_copy_shows_what_is_true_of_a_file(shell):
+def test_a_static_copy_shows_the_saved_view(shell):
     slot = Slot("auto", clock=FakeClock())
 
     slot.open(lambda: replace(view("goes on"), saved=view("stopped at 1")))

@@ -1,4 +1,4 @@
-"""Schemas in all their shapes: one line, types, unions, enums; each says what it takes and checks it."""
+"""Tests of schema forms: one line, types, unions, enums; JSON schema and validation of each."""
 
 from __future__ import annotations
 

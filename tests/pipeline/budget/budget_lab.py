@@ -1,5 +1,4 @@
-"""Tools of the budget's tests: a paid model that answers, fails or hangs as told, and a stage on virtual
-time."""
+"""Helpers of the budget tests: scripted paid calls, and a budget stage from real or mutated modules."""
 
 from __future__ import annotations
 
@@ -47,7 +46,7 @@ def make_call(*, provider=None, model="gpt-x", text="hi", parameters=None, **opt
 
 @dataclass
 class Lab:
-    """Fresh modules, possibly with one of them broken."""
+    """The modules under test, one of which may be a mutant."""
 
     accounts: ModuleType
     ledger: ModuleType
@@ -72,7 +71,7 @@ def real_lab():
 
 
 def field_of(name):
-    """The lab's field that holds a module: its last name, but for two that would be too general."""
+    """The field of `Lab` for a module: its last name, except for two that would be too general."""
     last = name.rpartition(".")[2]
     return {"options": "budget_options", "stage": "budget"}.get(last, last)
 
@@ -82,7 +81,7 @@ def lab_of(modules):
 
 
 def answering(cost=1, *, delay=0.0, text="ok", finish_reason="stop"):
-    """What follows inward: one attempt that answers at a cost."""
+    """The next stage: one attempt that answers at a cost."""
 
     async def proceed(call):
         call.attempts += 1
@@ -94,8 +93,7 @@ def answering(cost=1, *, delay=0.0, text="ok", finish_reason="stop"):
 
 
 def failing(*errors, cost=1, noted=True):
-    """Attempts that fail one after the other, as retry would make them, then an answer where `cost` is
-    given."""
+    """The next stage: attempts that fail in order, as with retries, then an answer if `cost` is given."""
 
     async def proceed(call):
         for error in errors:

@@ -1,4 +1,4 @@
-"""Absurd token counts and costs, as servers and callers report them, break no budget, no sum and no row."""
+"""Tests of absurd token counts and costs from servers and callers: budgets, sums and rows stay valid."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ainb.stores.day_book import DayBook
 from tests.fault_server import Fault, FaultServer
 from tests.stores.test_day_book import until
 
-# As they stand in the body's JSON.
+# As written in the JSON body.
 ABSURD = [
     "-1", "-1e30", "1e30", "1e400", "1.5", "NaN", "Infinity", "-Infinity", '"12"', '"many"', "true", "false",
     "null", "[]", "{}", '{"a": 1}', "9000000", "90000000", "100000001", "100000000000000",
@@ -40,7 +40,7 @@ ANTHROPIC = [
     "*",
 ]  # fmt: skip
 LIMIT = Decimal(10)
-# A likely cost of one call is below a cent; ten windows of the dearest kind of token are five dollars.
+# A typical call costs less than a cent; ten context windows of the most expensive tokens cost five dollars.
 MOST_OF_ONE_CALL = Decimal(5)
 
 
@@ -51,7 +51,7 @@ def keys(monkeypatch):
 
 
 def usage_with(model, field, value):
-    """The usage object as JSON, with a value put at a field; "*" puts it in place of the object."""
+    """The usage object as JSON with a value at a field; "*" replaces the whole object."""
     if field == "*":
         return value
     names = (
@@ -69,7 +69,7 @@ def usage_with(model, field, value):
 
 
 def answers(model, usages):
-    """Steps of a server that answers with these usage objects, streamed where it is asked to."""
+    """Steps of a server that answers with these usage objects, streamed if the request asks for it."""
     given = iter(usages)
 
     def body(seen):
@@ -156,7 +156,7 @@ def test_no_number_of_a_server_breaks_the_budget_or_loses_a_row(tmp_path, model,
 
 
 def test_the_first_answer_of_a_process_is_held_to_the_context_window_too(tmp_path):
-    """The list of models is loaded while the first answer is on its way."""
+    """The list of models is loaded while the first answer is in flight."""
     code = (
         "import sys, ainb\n"
         "session = ainb.Session('openai:gpt-4o', home=sys.argv[1], api_base=sys.argv[2], cache=None)\n"
@@ -289,7 +289,7 @@ def test_any_value_in_any_column_of_the_day_book(tmp_path, table, column, value)
 
 
 def test_a_call_that_a_cassette_or_cache_made_absurd_saves_nothing(tmp_path):
-    """Numbers of stored answers are bounded as those of a provider."""
+    """The numbers of stored answers are bounded like those of a provider."""
     for value in (10**9, 2**52, 10**30, -1, 1.5, True, "7"):
         usage = Usage(input_tokens=value, output_tokens=1, source="provider")
         with contextlib.suppress(TypeError):

@@ -1,4 +1,4 @@
-"""Reservations without counting, where money is left; near the limit rows are counted."""
+"""Tests of reservations by an upper bound: tokens are counted only near the limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The budget as the session wires it: real prices, real counts, a day on disk, a deadline outside."""
+"""Tests of the budget in a session: real prices and token counts, a day book on disk, a deadline."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_call(provider, **options):
 
 @pytest.fixture(autouse=True, scope="module")
 def loaded():
-    """As the session does in the background; virtual time would not wait for a thread."""
+    """Load prices now, which a session does in a thread; virtual time does not wait for threads."""
     tokens.preload()
     pricing.preload()
 

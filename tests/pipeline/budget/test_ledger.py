@@ -1,4 +1,4 @@
-"""The line in front of the money: all or nothing, first come first served, nothing lost."""
+"""Tests of the ledger: FIFO queue, all-or-nothing reservations, no lost money."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_money_is_given_in_the_order_in_which_it_was_asked_for():
     run_virtual(main())
 
 
-def test_a_line_for_one_account_does_not_hold_up_another():
+def test_a_queue_for_one_account_does_not_delay_another():
     async def main():
         ledger = Ledger()
         await ledger.reserve(claims(1), usd(1))
@@ -93,7 +93,7 @@ def test_a_line_for_one_account_does_not_hold_up_another():
     run_virtual(main())
 
 
-def test_who_can_never_be_served_is_told_so_at_once_also_behind_a_line():
+def test_an_impossible_reservation_is_refused_at_once_even_behind_a_queue():
     async def main():
         ledger = Ledger()
         await ledger.reserve(claims(10), usd(9))
@@ -106,7 +106,7 @@ def test_who_can_never_be_served_is_told_so_at_once_also_behind_a_line():
     run_virtual(main())
 
 
-def test_who_waits_is_refused_once_the_money_is_spent():
+def test_a_waiter_is_refused_once_the_money_is_spent():
     async def main():
         ledger = Ledger()
         first = await ledger.reserve(claims(10), usd(9))
@@ -121,7 +121,7 @@ def test_who_waits_is_refused_once_the_money_is_spent():
     run_virtual(main())
 
 
-def test_leaving_the_line_lets_the_next_one_through():
+def test_a_cancelled_waiter_lets_the_next_one_through():
     async def main():
         ledger = Ledger()
         await ledger.reserve(claims(10), usd(6))
@@ -155,7 +155,7 @@ def test_a_grant_and_a_cancellation_in_the_same_moment_lose_no_money():
     run_virtual(main())
 
 
-def test_a_raised_limit_and_a_reset_reach_who_waits():
+def test_a_raised_limit_and_a_reset_wake_waiters():
     async def main():
         ledger, limit = Ledger(), [usd(10)]
         await ledger.reserve(claims(10), usd(9))
@@ -244,7 +244,7 @@ def test_a_waiter_whose_loop_is_gone_takes_nothing():
     )
 )
 @settings(deadline=None, max_examples=150)
-def test_no_schedule_passes_the_limit_or_leaves_anybody_behind(asks):
+def test_no_schedule_exceeds_the_limit_or_leaves_a_waiter(asks):
     async def main():
         ledger, limit, spent = Ledger(), usd(100), []
 

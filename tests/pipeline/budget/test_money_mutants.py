@@ -1,4 +1,4 @@
-"""The suite notices when the money's core is broken: each mutant below must fall to one of the scenarios."""
+"""Mutation tests of the budget: every mutant below must fail at least one scenario."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ MUTANTS = [
         BOOKS,
         "if balance.settled + amount > limit:",
         "if balance.settled + balance.reserved + amount > limit:",
-        "refuses at once instead of waiting",
+        "a call is refused instead of queued",
     ),
     (
         BOOKS,
         "if balance.settled + balance.reserved + amount > limit:",
         "if balance.settled + amount > limit:",
-        "forgets what is set aside",
+        "reserved money is ignored",
     ),
     (
         BOOKS,
         "- self._held.pop((token, account), ZERO)",
         "- ZERO * len(self._held)",
-        "never gives a reservation back",
+        "reservations are never released",
     ),
-    (BOOKS, "self._settled.get(account, ZERO) + cost", "cost", "keeps the last cost only"),
+    (BOOKS, "self._settled.get(account, ZERO) + cost", "cost", "only the last cost is kept in memory"),
     (
         LEDGER,
         "            if isinstance(waiter.outcome, Hold):\n",
         "            if False:\n",
-        "loses a grant that meets a cancellation",
+        "a grant to a cancelled waiter is lost",
     ),
     (
         LEDGER,
         "                self._waiters.remove(waiter)\n",
         "                pass\n",
-        "who left still stands in line",
+        "a cancelled waiter stays in the queue",
     ),
     (
         LEDGER,
@@ -70,29 +70,29 @@ MUTANTS = [
             "self._pump()"
         ),
         "                    totals[account] = self._book(account).spend(account, cost)",
-        "a settlement wakes nobody",
+        "a settlement wakes no waiter",
     ),
     (
         LEDGER,
         "                self._settle(Hold(token, tuple(claims[:place]), amount), ZERO)\n",
         "",
-        "a half-granted hold stays",
+        "a partly granted reservation stays",
     ),
     (
         LEDGER,
         "if not any(accounts & waiter.accounts for waiter in self._waiters):",
         "if True:",
-        "newcomers pass the line",
+        "new calls pass the queue",
     ),
-    (LEDGER, "blocked |= waiter.accounts", "pass", "the line is not served in order"),
-    (BUDGET, "        spending.kept += new\n", "", "books a billed attempt twice"),
+    (LEDGER, "blocked |= waiter.accounts", "pass", "the queue is not served in order"),
+    (BUDGET, "        spending.kept += new\n", "", "a billed attempt is booked twice"),
     (
         BUDGET,
         "                billed_attempts(call, error,",
         "                0 * billed_attempts(call, error,",
         "a billed failure costs nothing",
     ),
-    (BUDGET, "failed + (cost is None)", "failed", "an unknown cost is nothing"),
+    (BUDGET, "failed + (cost is None)", "failed", "an unknown cost counts as zero"),
     (BUDGET, "        if not amount:  #", "        if amount is None:  #", "a free call needs money"),
     (
         BUDGET,
@@ -100,7 +100,7 @@ MUTANTS = [
         "accounts = [claim.account for claim, hard in self.claims(call) if not hard]",
         "an unreserved cost is not booked",
     ),
-    (BILLING, "if sent > len(noted) and", "if", "what was never sent is billed"),
+    (BILLING, "if sent > len(noted) and", "if", "unsent calls are billed"),
     (BILLING, "        return error.billed\n", "        return False\n", "no failed attempt is ever billed"),
 ]
 
@@ -117,7 +117,7 @@ def scenario_crowd(lab):
 
 
 def scenario_line(lab):
-    """A big call, a small one behind it, a newcomer, and somebody who leaves in the moment he is served."""
+    """Queue order of a big and a small call, a cancelled waiter, and a waiter cancelled at its grant."""
 
     async def main():
         stage, order = lab.stage(lab.budget.Budget(usd=10), quote=lab_quote), []
@@ -157,7 +157,7 @@ def lab_quote(call):
 
 
 def scenario_outcomes(lab):
-    """Answers, billed and unbilled failures, queues, limits of a call, free calls."""
+    """Answers, billed and unbilled failures, interrupts, limits of a call, free calls."""
     cut, refused = TransientProviderError("cut", billed=True), TransientProviderError("429")
     stage = lab.stage(lab.budget.Budget(usd=100), estimate=4)
 
@@ -192,7 +192,8 @@ def scenario_outcomes(lab):
 
 
 def scenario_attempts(lab):
-    """An attempt after a billed one sets its own money aside; a hold over two accounts is all or nothing."""
+    """An attempt after a billed one reserves money again; a reservation over two accounts is
+    all-or-nothing."""
     stage = lab.stage(lab.budget.Budget(usd=10), estimate=4)
 
     async def proceed(call):
@@ -225,7 +226,7 @@ def test_the_real_modules_pass(scenario):
 
 
 def broken(module, old, new):
-    """Fresh modules with one of them broken, and all that import it on top."""
+    """Load a mutant of a module, and new copies of the modules that import it."""
     return load_mutant(module, old, new, dependents=MODULES[MODULES.index(module) + 1 :])
 
 
@@ -238,7 +239,7 @@ def survives(lab):
     for scenario in SCENARIOS:
         try:
             scenario(lab)
-        except (Exception, KeyboardInterrupt, pytest.fail.Exception):  # noqa: BLE001 - any failure kills
+        except (Exception, KeyboardInterrupt, pytest.fail.Exception):  # noqa: BLE001 - any error kills
             return False
     return True
 
@@ -257,37 +258,52 @@ def test_a_mutant_is_noticed(module, old, new, label, monkeypatch):
 DAY_BOOK = "ainb.stores.day_book"
 DAY_MODULES = [f"{DAY_BOOK}.{name}" for name in ("sql", "trace", "file", "account", "book")]
 DAY_MUTANTS = [
-    ("sql", "to_integral_value(ROUND_CEILING)", "quantize(Decimal('1E9'))", "small change is rounded away"),
+    (
+        "sql",
+        "to_integral_value(ROUND_CEILING)",
+        "quantize(Decimal('1E9'))",
+        "small amounts are rounded to zero",
+    ),
     ("sql", "min({_SPENT} + excluded.settled, ", "min(excluded.settled, ", "only the last cost is kept"),
-    ("sql", 'f"AND NOT (owner = :owner AND', 'f"AND (owner = :owner AND', "what others hold is free"),
-    ("trace", "- booked) + in_flight", "- booked)", "what a dead kernel had sent comes back"),
+    (
+        "sql",
+        'f"AND NOT (owner = :owner AND',
+        'f"AND (owner = :owner AND',
+        "reservations of other processes are ignored",
+    ),
+    ("trace", "- booked) + in_flight", "- booked)", "calls that a dead kernel sent are released"),
     (
         "trace",
         "max(0, self.spent.get(account, 0) - booked) + ",
         "",
-        "what a dead kernel had spent comes back",
+        "costs of a dead kernel are released",
     ),
     (
         "trace",
         "self.spent.get(account, 0) - booked",
         "self.spent.get(account, 0)",
-        "its costs are booked again",
+        "costs of a dead kernel are booked twice",
     ),
-    ("file", "return draw.amount if draw.amount <= free else None", "return draw.amount", "no limit holds"),
-    ("file", "keep = plan.held + pot", "keep = plan.held", "what is drawn is not reserved"),
+    (
+        "file",
+        "return draw.amount if draw.amount <= free else None",
+        "return draw.amount",
+        "draws exceed the limit",
+    ),
+    ("file", "keep = plan.held + pot", "keep = plan.held", "draws are not reserved"),
     ("file", "if plan.cost > plan.booked:", "if plan.cost < plan.booked:", "costs stay in memory"),
-    ("file", "plan.cost - plan.booked)", "plan.cost)", "costs are booked again and again"),
+    ("file", "plan.cost - plan.booked)", "plan.cost)", "costs are booked repeatedly"),
     ("file", 'db.execute(DELETE_HELD, {"owner": name})', "pass", "a dead kernel's rows stay"),
-    ("file", 'db.execute(INHERIT, {"owner": name})', "pass", "calls of a closed session come back"),
-    ("account", "self.held -= hold.amount", "pass", "reservations stay"),
-    ("account", "self.pot.available -= paid", "pass", "costs are paid from nothing"),
+    ("file", 'db.execute(INHERIT, {"owner": name})', "pass", "calls of a closed session are released"),
+    ("account", "self.held -= hold.amount", "pass", "settled reservations stay reserved"),
+    ("account", "self.pot.available -= paid", "pass", "costs are not taken from the drawn money"),
     ("account", "self.sent -= hold.amount if hold.is_sent else 0", "pass", "answered calls count as sent"),
     ("book", "hold.is_sent = True", "hold.is_sent = False", "no call was ever sent"),
 ]
 
 
 def scenario_day(module, folder):
-    """Three kernels on one file: one closes and one dies with a call sent and a call not sent."""
+    """Three kernels on one file: one closes and one dies, each with a sent and an unsent call."""
     day = Account("day", "2026-05-04")
     ten = Claim(day, usd(10))
     path = folder / "day.sqlite"
@@ -327,7 +343,7 @@ def scenario_day(module, folder):
 
 
 def book_costs(book):
-    """What the thread of a book does after a while."""
+    """Write costs to the file, as the thread of a book does periodically."""
     with book._lock:
         book._file.begin(book._own())
         book._exchange(book._file, book._own(), list(book._accounts.values()))

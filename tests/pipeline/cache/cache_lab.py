@@ -1,5 +1,4 @@
-"""A small world around the cache stage: calls, a provider that counts, and random schedules on virtual
-time."""
+"""Helpers of the cache tests: calls, a counting provider, and random schedules on virtual time."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ from ainb.providers.scripted import ScriptedProvider
 from ainb.stores.memory import MemoryStore
 from ainb.testing import FakeClock, run_virtual
 
-# In the order of their imports, so that a broken one can be loaded with all that stands on it.
+# In the order of their imports, so that a mutant can be loaded with its dependents.
 MODULES = (
     "ainb.pipeline.cache.key",
     "ainb.pipeline.cache.entry",
@@ -79,7 +78,7 @@ class Lab:
         self.stage = stage.CacheStage(options, self.store, self.clock, self.notices.append)
 
     async def provider(self, call):
-        """Answers with the number of the call, after a tick."""
+        """Answer with the number of the call, after one tick of the event loop."""
         self.sent.append(call)
         call.attempts += 1
         await asyncio.sleep(0)
@@ -95,10 +94,10 @@ class Lab:
 
 ARRIVALS = st.lists(
     st.tuples(
-        st.sampled_from([0, 0, 0.1, 0.5, 1.2]),  # gap before it
+        st.sampled_from([0, 0, 0.1, 0.5, 1.2]),  # gap before the call
         st.sampled_from("ab"),  # prompt
         st.sampled_from(["use", "use", "use", "refresh", "off"]),
-        st.sampled_from([None, None, None, 0, 0.1, 0.7, 1.0]),  # cancelled so long after it came
+        st.sampled_from([None, None, None, 0, 0.1, 0.7, 1.0]),  # seconds from arrival to cancellation
         st.sampled_from([None, 5.0, 50.0]),  # its deadline
     ),
     min_size=1,
@@ -108,7 +107,7 @@ OUTCOMES = st.lists(st.sampled_from(["whole", "whole", "cut", "error", "open"]),
 
 
 class Schedule:
-    """Random arrivals, cancellations and outcomes; every promise of single-flight is checked on the way."""
+    """Random arrivals, cancellations and outcomes; checks every invariant of single-flight."""
 
     def __init__(self, modules, arrivals, outcomes):
         self.modules = modules
@@ -138,7 +137,7 @@ class Schedule:
         await asyncio.wait(tasks, timeout=100)
         for task in tasks:
             if task.done() and not task.cancelled():
-                task.exception()  # read all, so that none complains when an earlier one breaks a promise
+                task.exception()  # retrieve all, so that asyncio reports none after a failed check
         self.check_ends()
 
     def cancel(self, caller):
@@ -148,7 +147,7 @@ class Schedule:
 
     async def call(self, caller):
         def hear(text):
-            assert not caller.gone, "a caller who left still hears the stream"
+            assert not caller.gone, "a cancelled caller still gets the stream"
 
         call = make_call(caller.prompt, cache=caller.mode, deadline=caller.deadline, on_text=hear)
         caller.call, caller.inside = call, True
@@ -158,7 +157,7 @@ class Schedule:
             caller.gone, caller.ended = True, asyncio.get_running_loop().time()
             place = (caller.prompt, caller.mode)
             if caller.mode != "off" and caller.cancelled and not self.waiting(place):
-                assert not self.running.get(place), "abandoned work keeps running"
+                assert not self.running.get(place), "work without waiters keeps running"
 
     def waiting(self, place):
         return [
@@ -169,7 +168,7 @@ class Schedule:
         prompt, mode = call.request.messages[0].content, call.options.cache
         place = (prompt, mode)
         if mode != "off":
-            assert not self.running.get(place), "two calls for one key"
+            assert not self.running.get(place), "two calls run for one key"
         work = SimpleNamespace(
             prompt=prompt, text=f"{prompt} {len(self.works)}", whole=False, done=False, call=call
         )
@@ -199,31 +198,31 @@ class Schedule:
         waiting = [one.deadline for one in self.waiting(place)]
         longest = None if None in waiting else max(waiting, default=0)
         if longest is None:
-            assert call.deadline is None, "the work is less patient than one who waits"
+            assert call.deadline is None, "the deadline of the work is before that of a waiter"
         else:
             assert call.deadline is None or call.deadline >= longest, (
-                "the work is less patient than one who waits"
+                "the deadline of the work is before that of a waiter"
             )
 
     def check_ends(self):
         whole = {(work.prompt, work.text) for work in self.works if work.whole}
         paid: list = []
         for caller in self.callers:
-            assert caller.task.done(), "somebody waits for ever"
+            assert caller.task.done(), "a call never ended"
             if caller.task.cancelled():
-                assert caller.cancelled, "an innocent caller was cancelled"
+                assert caller.cancelled, "a call was cancelled that no one had cancelled"
                 continue
             error = caller.task.exception()
             if error is not None:
                 assert isinstance(error, TransientProviderError | CircuitOpenError), error
                 continue
             self.check_reply(caller, caller.task.result(), whole, paid)
-        assert len(paid) == len(set(paid)), "one answer was charged twice"
+        assert len(paid) == len(set(paid)), "an answer was charged twice"
         shared = {caller.task.result().text for caller in self.callers if self.was_shared(caller)}
-        assert shared <= set(paid) | self.lost(), "an answer was given away and charged to nobody"
-        assert not len(self.lab.calls), "a shared was never removed"
-        assert not any(self.running.values()), "work runs on for nobody"
-        assert asyncio.all_tasks() == {asyncio.current_task()}, "an orphan task is left"
+        assert shared <= set(paid) | self.lost(), "an answer was shared and not charged"
+        assert not len(self.lab.calls), "a shared call was not removed"
+        assert not any(self.running.values()), "work runs without waiters"
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left running"
 
     @staticmethod
     def was_shared(caller):
@@ -231,7 +230,7 @@ class Schedule:
         return not task.cancelled() and task.exception() is None and task.result().coalesced
 
     def lost(self):
-        """Answers whose payer was cancelled in the very tick in which they came."""
+        """Answers whose payer was cancelled in the tick in which they arrived."""
         payers = [caller for caller in self.callers if caller.task.cancelled() and caller.call.attempts]
         return {
             work.text
@@ -245,8 +244,8 @@ class Schedule:
         if reply.cached:
             assert (reply.cost_usd, reply.saved_usd, reply.attempts) == (0, CENT, 0)
             assert caller.mode != "off"
-            assert caller.call.attempts == 0, "one attempt was counted twice"
-            assert reply.coalesced or (caller.prompt, reply.text) in whole, "a cut answer was stored"
+            assert caller.call.attempts == 0, "an attempt was counted twice"
+            assert reply.coalesced or (caller.prompt, reply.text) in whole, "a truncated answer was stored"
         else:
             assert (reply.cost_usd, caller.call.attempts) == (CENT, 1)
             paid.append(reply.text)

@@ -1,4 +1,4 @@
-"""Stored answers: what is kept, what is given again, and what it then says about itself."""
+"""Tests of the cache stage: which answers are stored, hits, and the fields of a cached reply."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.pipeline.cache.cache_lab import CENT, MODULES, REAL, Lab, make_call, 
 
 
 def run(work):
-    """On a loop of real time; for stages that wait for nothing."""
+    """Run on an event loop in real time, for stages that never wait."""
     loop = asyncio.new_event_loop()
     try:
         return loop.run_until_complete(asyncio.wait_for(work, 20))
@@ -31,8 +31,8 @@ def run(work):
         loop.close()
 
 
-# Contracts that a broken cache must not meet: each takes the modules to test, so that mutants face the same
-# checks.
+# Contracts that a mutant must violate. Each takes the modules to test, so that real modules and mutants get
+# the same checks.
 
 
 def a_hit_is_free_marked_and_says_what_it_saved(modules):
@@ -183,23 +183,23 @@ MUTANTS = [
     Mutant(LOOKUP, "self._clock.unix() - created_at) <= limit", "self._clock.unix() - created_at) < limit", "ttl <"),
     Mutant(LOOKUP, "self._clock.unix() - created_at) <= limit", "self._clock.unix() - created_at) <= 2 * "
                                                                 "limit", "ttl doubled"),
-    Mutant(LOOKUP, "abs(self._clock.unix() - created_at)", "(self._clock.unix() - created_at)", "the future never ages"),
+    Mutant(LOOKUP, "abs(self._clock.unix() - created_at)", "(self._clock.unix() - created_at)", "an entry with a future time never expires"),
     Mutant(LOOKUP, "limit = self._ttl_seconds if ttl_seconds is None else ttl_seconds", "limit = self._ttl_seconds", "a call's ttl is ignored"),
-    Mutant(ENTRY, "    reply.saved_usd = reply.cost_usd\n", "", "a hit forgets what it saved"),
+    Mutant(ENTRY, "    reply.saved_usd = reply.cost_usd\n", "", "a hit has no saved cost"),
     Mutant(ENTRY, "    reply.cost_usd = NOTHING\n", "", "a hit is charged"),
     Mutant(ENTRY, "    reply.attempts = 0\n", "", "a hit counts an attempt"),
-    Mutant(ENTRY, "    return (reason.lower() if isinstance(reason, str) else reason) in WHOLE", "    return reason != 'length'", "filtered answers are kept"),
+    Mutant(ENTRY, "    return (reason.lower() if isinstance(reason, str) else reason) in WHOLE", "    return reason != 'length'", "filtered answers are stored"),
     Mutant(STAGE, '        if options.cache == "off":\n            return await proceed(call)\n', "", "off is ignored"),
     Mutant(STAGE, '        if options.cache == "use":\n            entry', "        if True:\n            "
                                                                            "entry", "refresh is ignored"),
-    Mutant(STAGE, "            return entry.hit(stale=True)", "            return entry.hit()", "stale goes unsaid"),
-    Mutant(STAGE, "        except CircuitOpenError:\n", "        except Exception:\n", "any fault is hidden by a stale answer"),
+    Mutant(STAGE, "            return entry.hit(stale=True)", "            return entry.hit()", "no notice of a stale answer"),
+    Mutant(STAGE, "        except CircuitOpenError:\n", "        except Exception:\n", "a stale answer replaces any error"),
     Mutant(STAGE, "            if entry is None:\n                raise\n", "            raise\n", "no stale answers"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.label)
-def test_contracts_notice(mutant):
+def test_contracts_detect_the_mutant(mutant):
     with load_mutant(
         mutant.module, mutant.old, mutant.new, dependents=MODULES[MODULES.index(mutant.module) + 1 :]
     ) as broken:
@@ -208,7 +208,7 @@ def test_contracts_notice(mutant):
         def survives(contract):
             try:
                 contract(modules)
-            except (Exception, pytest.fail.Exception):  # noqa: BLE001 - any complaint kills a mutant
+            except (Exception, pytest.fail.Exception):  # noqa: BLE001 - any error kills a mutant
                 return False
             return True
 
@@ -235,7 +235,7 @@ def test_100_identical_calls_at_once_are_paid_once():
     assert (status["misses"], status["coalesced"], status["hits"], status["hit_rate"]) == (1, 99, 0, 0.99)
 
 
-def test_a_leader_who_leaves_harms_nobody_and_the_next_in_line_pays():
+def test_after_a_cancelled_owner_the_next_waiter_pays():
     async def main():
         lab = Lab(clock=FakeClock(loop=asyncio.get_running_loop()))
 
@@ -257,7 +257,7 @@ def test_a_leader_who_leaves_harms_nobody_and_the_next_in_line_pays():
     assert [(reply.text, reply.cached, reply.cost_usd) for reply in others] == [("answer 1", True, 0)] * 3
 
 
-def test_everybody_keeps_a_deadline_of_their_own():
+def test_every_waiter_keeps_its_own_deadline():
     async def main():
         lab = Lab(clock=FakeClock(loop=asyncio.get_running_loop()))
 
@@ -276,7 +276,7 @@ def test_everybody_keeps_a_deadline_of_their_own():
     assert (type(first), second.text, type(third)) == (TimeoutError, "answer 1", TimeoutError)
 
 
-def test_what_the_work_gathers_reaches_the_call_of_the_one_that_leads():
+def test_fields_that_the_work_records_reach_the_call_of_the_owner():
     lab = Lab()
     fault = TransientProviderError("first attempt")
 
@@ -515,7 +515,7 @@ def test_a_parsed_value_that_json_cannot_hold_is_left_out_of_the_store():
 
 
 def test_entries_of_several_formats_lie_side_by_side(monkeypatch):
-    """As when two versions of ainb share a store: each finds its own answer, and neither is replaced."""
+    """As if two versions of ainb shared a store: each finds its own entry, and neither entry is replaced."""
     lab = Lab()
     paid = []
     for version in (2, 3, 2, 4, 3, 2, 4):

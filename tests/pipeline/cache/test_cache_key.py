@@ -1,4 +1,4 @@
-"""The key tells two requests apart exactly when what leaves differs."""
+"""Tests of the cache key: two requests have the same key exactly if the same bytes are sent."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_types_of_numbers_are_told_apart_and_the_order_of_names_is_not():
     assert digest({"x": (1, (2, 3))}) == digest({"x": [1, [2, 3]]})
 
 
-class Colour(str, enum.Enum):  # noqa: UP042 - the older of the two ways is what people have
+class Colour(str, enum.Enum):  # noqa: UP042 - the older form is common
     RED = "red"
 
 
@@ -172,7 +172,7 @@ def test_what_has_no_canonical_form_is_refused_by_name(value, what):
     assert "\n" not in str(refused.value)
 
 
-def test_a_circle_and_a_bottomless_value_are_refused():
+def test_cyclic_and_endlessly_nested_values_are_refused():
     circle: list = []
     circle.append(circle)
     with pytest.raises(ConfigError, match="parameter stop"):
@@ -209,7 +209,7 @@ values = st.recursive(
 
 
 def tagged(value):
-    """An encoding of our own with every type spelled out, slow and obviously one-to-one."""
+    """A reference encoding with explicit types: slow, and clearly injective."""
     if isinstance(value, dict):
         return ("dict", tuple(sorted((name, tagged(item)) for name, item in value.items())))
     if isinstance(value, list):

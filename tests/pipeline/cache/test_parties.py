@@ -1,4 +1,4 @@
-"""Identical calls in flight share one answer, and each is governed and reported by its own limits."""
+"""Tests of identical calls of several users: they share one answer, and each keeps its own limits and row."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def rows_by_user(session):
     return {row.user: row for row in session.usage().itertuples()}
 
 
-def test_who_has_money_is_answered_when_the_first_to_ask_has_none(open_session):
+def test_users_with_money_are_answered_when_the_first_has_none(open_session):
     with FaultServer(plan=[Fault(text="yes", delay_seconds=0.2)]) as server:
         session = open_session(server, budget=ainb.Budget(usd=Decimal("0.10"), per="user"))
         while "ann" not in {item.name for item in session.budget_status() if item.left_usd < Decimal("0.05")}:
@@ -106,10 +106,10 @@ def test_a_deadline_ends_its_own_call_alone(open_session, impatient):
 
     assert isinstance(found[impatient], DeadlineExceededError)
     assert [reply.text for reply in found if isinstance(reply, ainb.Reply)] == ["yes"] * 2
-    assert server.hits <= 2  # the impatient one may have been the one that sent
+    assert server.hits <= 2  # the call with the short deadline may have been the one that was sent
 
 
-def test_nobody_waits_behind_the_rate_limit_of_another_user(open_session):
+def test_no_call_waits_for_the_rate_limit_of_another_user(open_session):
     def plan(seen):
         return Fault(text="yes", delay_seconds=30 if b"another" in seen.raw else 0.1)
 
@@ -128,7 +128,7 @@ def test_nobody_waits_behind_the_rate_limit_of_another_user(open_session):
     assert rows["ann"].status == "ok"
 
 
-def test_a_key_that_is_refused_is_its_owners_affair(open_session):
+def test_a_refused_key_fails_its_own_call_only(open_session):
     def plan(seen):
         wrong = seen.headers["authorization"].endswith("ann")
         return Fault(status=401, delay_seconds=0.1) if wrong else Fault(text="yes", delay_seconds=0.1)
@@ -176,18 +176,18 @@ def test_a_hundred_of_ten_users_pay_once(open_session, seed):
     assert {reply.text for reply in replies} == {"yes"}
     assert len(replies) >= 90
     paid = [reply for reply in replies if reply.cost_usd]
-    # Whoever was cancelled in the middle of sending may have been billed, and so did send.
+    # A call that was cancelled while it was sending may have been billed, and counts as sent.
     assert len(paid) == 1
     assert server.hits <= 1 + 10
     assert reserved == 0
     assert spent >= paid[0].cost_usd
     assert len(frame) >= len(replies)
-    # An attempt that was cancelled while it connected has not reached the server.
+    # An attempt that was cancelled while connecting has not reached the server.
     assert server.hits <= frame["attempts"].sum() <= server.hits + 10
 
 
 class Governed:
-    """Random callers of several users; the limits of each refuse, delay or let through."""
+    """Random calls of several users, whose limits refuse, delay or pass them."""
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
@@ -227,7 +227,7 @@ class Governed:
         raise ConnectionError
 
     async def send(self, call):
-        assert self.sending == 0, "two send for one key"
+        assert self.sending == 0, "two calls are sent for one key"
         self.sending += 1
         try:
             call.attempts += 1
@@ -242,7 +242,7 @@ class Governed:
 
     async def check(self, tasks):
         for task, user in tasks.items():
-            assert task.done(), "somebody waits for ever"
+            assert task.done(), "a call never ended"
             if task.cancelled():
                 continue
             error = task.exception()
@@ -250,12 +250,12 @@ class Governed:
                 assert task.result().text == "yes"
             else:
                 assert isinstance(error, CallRejectedError), error
-                assert self.rules[user] == "refuse", "an innocent caller was refused"
-        assert self.served <= 1, "one answer was paid twice"
+                assert self.rules[user] == "refuse", "a call was refused without a limit of its own"
+        assert self.served <= 1, "an answer was paid for twice"
         await asyncio.sleep(0)
         assert len(self.lab.calls) == 0
         assert self.lab.stage._works == {}
-        assert asyncio.all_tasks() == {asyncio.current_task()}, "an orphan task is left"
+        assert asyncio.all_tasks() == {asyncio.current_task()}, "a task was left running"
 
 
 def test_promises_hold_in_random_schedules_of_users():

@@ -1,4 +1,4 @@
-"""Of many who want the same thing at once one goes, and nobody who leaves hurts the others."""
+"""Tests of single-flight: one of many identical calls is sent; cancelling one does not affect others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.pipeline.cache.cache_lab import ARRIVALS, MODULES, OUTCOMES, REAL, Sc
 
 
 def explore(modules, examples, **changes):
-    """Play random schedules; the first broken promise raises."""
+    """Play random schedules; raises at the first violated invariant."""
 
     @seed(7)
     @settings(
@@ -58,86 +58,89 @@ MUTANTS = [
         "no shield",
     ),
     Mutant(
-        FLIGHT, "            self.task.cancel()\n", "            return\n", "abandoned work keeps running"
+        FLIGHT,
+        "            self.task.cancel()\n",
+        "            return\n",
+        "work without waiters keeps running",
     ),
     Mutant(
         FLIGHT,
         "            await asyncio.wait([self.task])\n",
         "            pass\n",
-        "nobody waits for the end of abandoned work",
+        "cancelled work is not awaited",
     ),
     Mutant(
         FLIGHT,
         "        if self._waiters:\n",
         "        if not waiter.is_owner:\n",
-        "the first to leave ends it for all",
+        "the first cancelled waiter cancels the work",
     ),
     Mutant(
         FLIGHT,
         "task.result() if waiter.is_owner else self._share(task.result())",
         "task.result()",
-        "followers get the paid reply itself",
+        "waiters get the paid reply itself",
     ),
     Mutant(
         FLIGHT,
         "return None if shared is None or shared.task.done() else shared",
         "return None",
-        "no sharing at all",
+        "no sharing",
     ),
     Mutant(
         "ainb.pipeline.cache.stage",
         "        work.deadline = None if joined.deadline is None else max(work.deadline, joined.deadline)\n",
         "        pass\n",
-        "followers do not extend the deadline",
+        "waiters do not extend the deadline",
     ),
     Mutant(
         "ainb.pipeline.cache.stage",
         "max(work.deadline, joined.deadline)",
         "joined.deadline",
-        "the last to come sets the deadline",
+        "the last waiter sets the deadline",
     ),
     Mutant(
         "ainb.pipeline.cache.stage",
         "        if is_whole(reply):\n",
         "        if True:\n",
-        "cut answers are stored",
+        "truncated answers are stored",
     ),
     Mutant(
         "ainb.pipeline.cache.stage",
         "        work.options = replace(work.options, on_text=None)\n",
         "",
-        "the stream goes on after its caller left",
+        "a cancelled caller still gets the stream",
     ),
     Mutant(
         "ainb.pipeline.cache.stage",
         "place, party = (call.options.cache, key), _party(call)",
         "place, party = ('use', key), _party(call)",
-        "refresh joins what is not fresh",
+        "refresh joins a call without refresh",
     ),
     Mutant(
         FLIGHT,
         "            if waiter.is_owner and not self.task.done():\n",
         "            if waiter.is_owner:\n",
-        "all who share an answer count its attempts",
+        "all waiters count the attempts",
     ),
     Mutant(
         FLIGHT,
         "            if waiter.is_owner and not self.task.done():\n",
         "            if False:\n",
-        "nobody pays when the leader has left",
+        "no waiter pays after the owner was cancelled",
     ),
     Mutant(
         "ainb.pipeline.cache.stage",
         "    call.attempts, call.queue_wait_s = work.attempts, work.queue_wait_s\n",
         "",
-        "what the work gathered is lost",
+        "fields that the work recorded are lost",
     ),
 ]
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.label)
 @pytest.mark.filterwarnings("ignore")
-def test_random_schedules_notice(mutant):
+def test_random_schedules_detect_the_mutant(mutant):
     dependents = MODULES[MODULES.index(mutant.module) + 1 :]
     with load_mutant(mutant.module, mutant.old, mutant.new, dependents=dependents) as broken:
         modules = {name: broken.get(name) or importlib.import_module(name) for name in MODULES}
@@ -168,7 +171,7 @@ def test_each_gets_an_error_of_its_own_with_its_attributes():
     assert len({id(error) for error in errors}) == 3
 
 
-def test_an_error_that_cannot_be_copied_reaches_everybody_all_the_same():
+def test_an_error_that_cannot_be_copied_reaches_every_waiter():
     class AwkwardError(Exception):
         def __init__(self, one, *, two):
             super().__init__(f"{one} {two}", one)
@@ -185,7 +188,7 @@ def test_an_error_that_cannot_be_copied_reaches_everybody_all_the_same():
     assert [type(error) for error in run_virtual(main())] == [AwkwardError] * 2
 
 
-def test_work_that_is_cancelled_from_outside_cancels_those_who_wait():
+def test_work_that_is_cancelled_from_outside_cancels_its_waiters():
     async def main():
         calls = SingleFlight(lambda value: value)
         waiters = [asyncio.ensure_future(serve(calls, "k", lambda: asyncio.sleep(100))) for _ in range(2)]
@@ -236,7 +239,7 @@ def test_work_runs_with_the_context_variables_of_the_first_to_come():
     assert run_virtual(main()) == ["ann", "ann"]
 
 
-def test_flights_of_two_event_loops_do_not_meet():
+def test_calls_on_two_event_loops_are_not_shared():
     calls, runs = SingleFlight(lambda value: value), []
 
     async def work():

@@ -1,4 +1,4 @@
-"""The cache by itself: a decorator on async and plain functions, `get` and `set`."""
+"""Tests of the standalone cache: decorator for async and plain functions, `get` and `set`."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_an_age_limit_holds_for_get_set_and_functions(clock):
     assert cache.clear() == 1
 
 
-def test_a_function_goes_by_its_arguments_however_they_are_passed(cache):
+def test_positional_and_named_arguments_of_a_function_share_an_entry(cache):
     runs = []
 
     @cache.cached
@@ -193,7 +193,7 @@ def test_a_function_goes_by_its_arguments_however_they_are_passed(cache):
     assert ask.__name__ == "ask"
 
 
-def test_functions_of_the_same_name_are_told_apart_by_their_code(cache):
+def test_functions_of_the_same_name_are_distinguished_by_their_code(cache):
     def make(version):
         if version == 1:
 
@@ -241,7 +241,7 @@ def test_arguments_that_do_not_matter_can_be_left_out(cache):
         cache.cached(ignore=["client"])(lambda question: question)
 
 
-def test_an_async_function_runs_once_for_all_who_call_it_alike(cache):
+def test_an_async_function_runs_once_for_identical_concurrent_calls(cache):
     runs = []
 
     @cache.cached(ttl_seconds=60)

@@ -1,4 +1,4 @@
-"""The circuit breaker: scenarios of its contract, run on the real code here and on broken copies beside."""
+"""Tests of the circuit breaker: options, classification of errors, decorator, stages, status."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ class TestWhatCounts:
         assert not is_failure(error)
 
     @pytest.mark.parametrize("error", [ConnectionError(), TimeoutError(), ValueError("x"), KeyError("x")])
-    def test_an_exception_of_a_persons_own_function_is_a_failure(self, error):
+    def test_an_exception_of_a_user_function_is_a_failure(self, error):
         assert is_failure(error)
 
     @pytest.mark.parametrize(("status", "failed"), [(400, False), (429, False), (408, True), (502, True)])
@@ -495,7 +495,7 @@ class TestRegistry:
 
 
 class Line:
-    """A stage that makes every call wait, as the rate limiter's line does."""
+    """A stage that delays every call, like the queue of the rate limiter."""
 
     def __init__(self, seconds=5.0):
         self.seconds = seconds
@@ -508,7 +508,7 @@ class Line:
 
 
 class TestStages:
-    def test_an_open_circuit_refuses_before_the_line(self):
+    def test_an_open_circuit_refuses_before_the_queue(self):
         async def main():
             breakers = Breakers(Circuit(minimum_calls=1), clock=virtual_clock(), rng=LowRandom())
             line, provider = Line(), Scripted()
@@ -520,7 +520,7 @@ class TestStages:
 
         assert run_virtual(main()) == (0, [], 30.0)
 
-    def test_a_half_open_circuit_without_a_free_slot_refuses_before_the_line(self):
+    def test_a_half_open_circuit_without_a_free_slot_refuses_before_the_queue(self):
         async def main():
             breakers = Breakers(Circuit(minimum_calls=1), clock=virtual_clock(), rng=LowRandom())
             line = Line()

@@ -1,4 +1,4 @@
-"""The circuit breaker under scripted and random schedules, and mutants of it that these must catch."""
+"""Tests of the circuit breaker under scripted and random schedules, and mutants that these must detect."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def make(m, *, clock=None, rng=None, **options):
 
 
 def play(breaker, outcomes):
-    """One call a letter: "x" fails, "." succeeds, "n" is neutral."""
+    """Run one call per letter: "x" fails, "." succeeds, "n" is neutral."""
     errors = {"x": fault(503), ".": None, "n": fault(429)}
     for letter in outcomes:
         breaker.end(breaker.begin(), errors[letter])
@@ -367,7 +367,7 @@ def test_scenario(scenario):
 
 
 class Schedule:
-    """Calls of random length and outcome against one breaker, and what must hold at every step of theirs."""
+    """Calls of random duration and outcome on one breaker, and its invariants at every step."""
 
     def __init__(self, m, clock):
         self.breaker = m.CircuitBreaker(m.Circuit(**OPTIONS), clock=clock, rng=Random(3))
@@ -383,7 +383,7 @@ class Schedule:
         return self.breaker._core
 
     def enter(self):
-        """Take a permit and check that exactly those are refused that must be."""
+        """Take a permit and check that calls are refused exactly when they must be."""
         now, before, until = self.clock.monotonic(), self.core.state, self.core._until
         taken = self.under_way.get(self.core.generation, 0)
         try:
@@ -392,14 +392,16 @@ class Schedule:
             self._check_refusal(refusal.retry_after, before, full=taken + self.won >= PROBES)
             assert now < until
             return None
-        assert before != "open" or now >= until, "let through before its time"
+        assert before != "open" or now >= until, (
+            "a call passed an open circuit before the end of its open time"
+        )
         if before == "open":
             self.won, self.probed_since = 0, generation
         if before == "half-open" and generation not in self.under_way:
-            assert now >= until, "a new round before the old one's time"
+            assert now >= until, "a new round of probes began before the old one expired"
         if self.core.state == "half-open":
             self.under_way[generation] = self.under_way.get(generation, 0) + 1
-            assert self.under_way[generation] + self.won <= PROBES, "stampede through half-open"
+            assert self.under_way[generation] + self.won <= PROBES, "too many probes while half-open"
         return generation
 
     @staticmethod
@@ -409,7 +411,7 @@ class Schedule:
         assert 0 < retry_after <= OPTIONS["max_open_seconds"]
 
     def leave(self, generation, error):
-        """Report an outcome and check that it moves the state it belongs to, and no other."""
+        """Report an outcome and check that it changes only the state in which its call began."""
         before, calls = (self.core.state, self.core.generation), self.core.window.calls
         failed = None if isinstance(error, asyncio.CancelledError) else {"x": True, ".": False}.get(error)
         sent = {"x": fault(503), ".": None, "n": fault(429)}.get(error, error)
@@ -421,7 +423,7 @@ class Schedule:
             expected = "open" if failed else "closed" if self.won >= PROBES else "half-open"
             assert after[0] == expected
         elif generation != before[1]:
-            assert after == before, "a late result moved a newer state"
+            assert after == before, "a late result changed a newer state"
             assert self.core.window.calls == calls, "a late result was counted"
         elif before[0] == "closed":
             self._left_closed(generation, after[0], failed=failed)
@@ -458,7 +460,7 @@ async def one_call(schedule, outcome, seconds):
 
 
 def any_schedule(m, operations):
-    """No schedule breaks an invariant, and a provider that is well again always gets back in."""
+    """Check that no schedule violates an invariant, and that the circuit closes after recovery."""
 
     async def main():
         schedule = Schedule(m, virtual_clock())
@@ -477,7 +479,7 @@ def any_schedule(m, operations):
             await asyncio.sleep(61)
             for _ in range(PROBES):
                 await one_call(schedule, ".", 0)
-        assert schedule.breaker.state == "closed", "stuck"
+        assert schedule.breaker.state == "closed", "the circuit did not close"
 
     run_virtual(main())
 
@@ -554,13 +556,13 @@ MUTANTS = [
         STAGES,
         "        self._breakers.of(call).check()\n",
         "",
-        "the gate lets everything stand in line",
+        "the gate passes calls into the queue",
     ),
     Mutant(
         STAGES,
         "key = (call.resolve_endpoint(), request.model)",
         'key = (call.resolve_endpoint(), "")',
-        "one circuit for all models of a place",
+        "one circuit for all models of an endpoint",
     ),
     Mutant(
         CORE,
@@ -584,7 +586,7 @@ MUTANTS = [
         CORE, "return now >= self._until", "return now > self._until", "> for >= at the end of the open time"
     ),
     Mutant(
-        CORE, "return self._has_slot() or now >= self._until", "return True", "half-open lets all through"
+        CORE, "return self._has_slot() or now >= self._until", "return True", "half-open passes all calls"
     ),
     Mutant(
         CORE,
@@ -615,7 +617,7 @@ MUTANTS = [
         CORE,
         "        if generation < self._probing_since:\n",
         "        if generation != self.generation:\n",
-        "a provider slower than a round never gets back in",
+        "probes slower than a round never close the circuit",
     ),
     Mutant(
         CORE,
@@ -629,7 +631,12 @@ MUTANTS = [
         "            self._in_flight -= failed is not None\n",
         "a neutral probe keeps its slot",
     ),
-    Mutant(CORE, "self._successes >= self._options.probes", "self._successes >= 1", "one probe closes"),
+    Mutant(
+        CORE,
+        "self._successes >= self._options.probes",
+        "self._successes >= 1",
+        "one probe closes the circuit",
+    ),
     Mutant(
         CORE,
         "        self._successes = 0\n        self._in_flight = 0\n        self._until",
@@ -676,7 +683,7 @@ MUTANTS = [
         "\n    def _enter",
         "the open time is not reset",
     ),
-    Mutant(CORE, "        self.window.clear()\n", "", "the window outlives the opening"),
+    Mutant(CORE, "        self.window.clear()\n", "", "the window is not cleared on opening"),
     Mutant(
         CORE,
         "        if now >= self._bucket_ends:\n            self.roll(now)\n",
@@ -689,7 +696,9 @@ MUTANTS = [
         "min(index - self._index, BUCKETS))",
         "the newest bucket keeps old outcomes",
     ),
-    Mutant(CORE, "min(left, PROBE_CHECK_SECONDS)", "left", "all wait for the whole round"),
+    Mutant(
+        CORE, "min(left, PROBE_CHECK_SECONDS)", "left", "retry_after of a half-open circuit is not capped"
+    ),
 ]
 
 

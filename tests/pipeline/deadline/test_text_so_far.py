@@ -1,4 +1,4 @@
-"""What had arrived of a reply when its time was up is kept in the error, and shown."""
+"""Tests of partial text: a deadline error keeps the text that has arrived, and it is displayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A limit that many calls share keeps the promises of `asyncio.timeout`."""
+"""Tests of the time limit with a shared timer: it behaves like `asyncio.timeout`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 10.0
 
 
 async def asleep(limits, seconds, *, start=0.0):
-    """How a call that takes so long ended, and when."""
+    """Outcome and end time of a call that takes `seconds`."""
     loop = asyncio.get_running_loop()
     await asyncio.sleep(start)
     limit = limits.limit()
@@ -89,7 +89,7 @@ def test_one_inside_the_other_ends_only_its_own_part():
     assert run_virtual(main()) == (False, True, 0)
 
 
-def test_calls_one_after_the_other_share_a_timer_and_none_rings_for_ever():
+def test_sequential_calls_share_a_timer_which_ends():
     async def main():
         loop = asyncio.get_running_loop()
         limits = TimeLimits(SECONDS)

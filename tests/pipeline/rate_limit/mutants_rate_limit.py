@@ -1,4 +1,4 @@
-"""Seeded mutants of the limiter: each is one plausible mistake that the property suite must notice."""
+"""Mutants of the rate limiter: each is one plausible mistake that the property suite must detect."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ MUTANTS = [
         BUCKETS,
         "self.level + reserved - actual)",
         "self.level)",
-        "what was reserved and not used does not come back",
+        "unused tokens are not returned",
     ),
     Mutant(
         BUCKETS,
         "self.level = min(self.capacity, self.level + reserved - actual)",
         "self.level = self.level + reserved - actual",
-        "what comes back overfills the bucket",
+        "returned tokens overfill the bucket",
     ),
     Mutant(
         BUCKETS,
@@ -44,7 +44,7 @@ MUTANTS = [
         BUCKETS,
         "        self.level -= amount\n",
         "        self.level = max(0.0, self.level - amount)\n",
-        "a large request owes nothing",
+        "a large request leaves no debt",
     ),
     Mutant(
         BUCKETS,
@@ -62,19 +62,19 @@ MUTANTS = [
         BUCKETS,
         "self.level = min(self.level, remaining)",
         "self.level = remaining",
-        "what the server says remains raises the level",
+        "a remaining header raises the level",
     ),
     Mutant(
         BUCKETS,
         "bucket.resize(min(self._limits[index]) * self._share, now)",
         "bucket.resize(self._limits[index][1] * self._share, now)",
-        "a learnt limit replaces a lower one of ours",
+        "a learnt limit replaces a lower configured one",
     ),
     Mutant(
         BUCKETS,
         "excess = self.in_flight + self.recent_sum",
         "excess = self.recent_sum",
-        "strict forgets what is in flight",
+        "strict ignores calls in flight",
     ),
     Mutant(
         BUCKETS,
@@ -86,48 +86,46 @@ MUTANTS = [
         CORE,
         "if self.queues and not self._may_pass(queue, now):",
         "if queue in self.queues and not self._may_pass(queue, now):",
-        "newcomers pass those in another line",
+        "new calls pass those in other queues",
     ),
     Mutant(
         CORE,
         "return queue not in self.queues and all(",
         "return all(",
-        "newcomers pass their own user's line",
+        "new calls pass the queue of their user",
     ),
     Mutant(
         CORE,
         "head.number < first.number",
         "head.number > first.number",
-        "the latest of the users goes first",
+        "the newest head of the queues goes first",
     ),
-    Mutant(CORE, "permit.settled = True", "permit.settled = False", "a permit is given back twice"),
-    Mutant(
-        CORE, "            queue.pool.take(cost)\n", "            pass\n", "a user's own limits take nothing"
-    ),
-    Mutant(CORE, "pool.in_flight -= 1", "pass", "a user's slots never come back"),
+    Mutant(CORE, "permit.settled = True", "permit.settled = False", "a permit is returned twice"),
+    Mutant(CORE, "            queue.pool.take(cost)\n", "            pass\n", "user limits are not charged"),
+    Mutant(CORE, "pool.in_flight -= 1", "pass", "slots of a user are not returned"),
     Mutant(
         CORE,
         "max(self.shared.wait(first.cost, now), self.paused_until - now)",
         "self.shared.wait(first.cost, now)",
-        "those in line go on during a pause",
+        "queued calls are granted during a pause",
     ),
     Mutant(
         CORE,
         "if self.paused_until > now or self.shared.wait(cost, now) > 0:",
         "if self.shared.wait(cost, now) > 0:",
-        "newcomers go on during a pause",
+        "new calls are granted during a pause",
     ),
     Mutant(
         CORE,
         "self._timer[0] is not waiter or self._timer[1] > now + wait",
         "self._timer[0] is not waiter",
-        "a timer stays late when tokens come back early",
+        "a timer is not moved when tokens are returned early",
     ),
     Mutant(
         CORE,
         "        self.forget_timer(waiter)\n\n    def forget_timer",
         "\n    def forget_timer",
-        "who leaves takes the timer along",
+        "a cancelled waiter cancels the timer",
     ),
     Mutant(
         LOCAL,
@@ -140,18 +138,18 @@ MUTANTS = [
         "            self._core.settle(permit, used, now, answered=answered)\n"
         "            woken = self._core.pump(now) if self._core.queues else None\n",
         "            self._core.settle(permit, used, now, answered=answered)\n            woken = None\n",
-        "a permit that comes back wakes nobody",
+        "a returned permit wakes no waiter",
     ),
     Mutant(
         LOCAL,
         "        except BaseException:\n            self._leave(entry.waiter)\n            raise\n",
         "        except Exception:\n            self._leave(entry.waiter)\n            raise\n",
-        "who is cancelled stays in line",
+        "a cancelled waiter stays in the queue",
     ),
     Mutant(
         LOCAL,
         "            self._core.forget_timer(waiter)\n",
         "",
-        "a timer is set once",
+        "a timer is set only once",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Random schedules on virtual time against an oracle; shared by the property tests and the mutants."""
+"""Random schedules of the rate limiter on virtual time with an oracle, for property and mutation tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ gaps = st.sampled_from([0, 0, 0.1, 1, 3, 20])
 holds = st.sampled_from([0.0, 0.5, 4.0, 15.0])
 sizes = st.one_of(
     st.integers(0, 12), st.integers(0, 130)
-)  # small ones run into slots and requests, large ones owe
+)  # small ones meet limits of slots and requests, large ones leave a debt
 cancels = st.sampled_from([None, None, None, 0, 0.1, 1, 2, 7])
 users = st.sampled_from([None, None, "ann", "bob"])
 # gap, tokens reserved, tokens used, hold, cancel after, user
@@ -37,18 +37,18 @@ feedbacks = st.lists(feedback, max_size=4)
 
 
 class BoundedClock(FakeClock):
-    """A virtual clock that ends the run of a limiter that spins."""
+    """A virtual clock that fails the test if a limiter reads it in an endless loop."""
 
     asked = 0
 
     def monotonic(self):
         self.asked += 1
-        assert self.asked < MOST_LOOKS, "the limiter looks at the clock without end"
+        assert self.asked < MOST_LOOKS, "the limiter reads the clock in an endless loop"
         return super().monotonic()
 
 
 class OracleBucket:
-    """What a bucket is by its definition, written a second time and as plainly as it goes."""
+    """A second, plain implementation of a token bucket."""
 
     def __init__(self, limit):
         self.configured = self.limit = limit
@@ -73,7 +73,7 @@ class OracleBucket:
 
 
 class Oracle:
-    """Watches every grant and every settle of a limiter, in the order in which the core makes them."""
+    """Checks every grant and settlement of a limiter, in the order of the core."""
 
     def __init__(self, limiter, limit, per_user):
         self.core, self.clock, self.limit, self.per_user = limiter._core, limiter.clock, limit, per_user
@@ -144,7 +144,7 @@ class Oracle:
         ]
         if free:
             first = min(free, key=lambda head: head.number)
-            assert not self.fits(first.cost, first.user, now), "the first in line fits and is not let through"
+            assert not self.fits(first.cost, first.user, now), "the head of the queue fits and is not granted"
 
     def check_nothing_is_left(self):
         assert not any(self.live.values()), f"leaked permits: {self.live}"
@@ -162,7 +162,7 @@ class Oracle:
 
 
 class Heard:
-    """A header's word, handed to limiter and oracle alike."""
+    """Header values, passed to both limiter and oracle."""
 
     @staticmethod
     def give(limiter, oracle, kind, value):
@@ -182,7 +182,7 @@ class Heard:
 
 
 def run_schedule(limiter_class, ops, heard=()):
-    """Every promise of the line and its buckets, over one random schedule."""
+    """Check every invariant of queues and buckets in one random schedule."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -232,8 +232,9 @@ def run_schedule(limiter_class, ops, heard=()):
 
 
 def check_windows(grants, ops):
-    """No window of requests above bucket + rate * window; cancelled grants are given back, so only without
-    cancels."""
+    """Check that no window has more requests than bucket + rate * window.
+
+    Schedules with cancellations are not checked, because cancelled grants are returned."""
     if any(op[4] is not None for op in ops):
         return
     times = [now for now, _, _ in grants]
@@ -244,7 +245,9 @@ def check_windows(grants, ops):
 
 
 def run_strict(limiter_class, ops):
-    """No minute of the server's own clock above the limit, wherever between grant and return it counted."""
+    """Check that no minute on the server's clock is above the limit.
+
+    The server may count a call at any time between grant and return."""
 
     async def main():
         loop = asyncio.get_running_loop()
@@ -264,8 +267,7 @@ def run_strict(limiter_class, ops):
             tasks.append(loop.create_task(job(reserved, min(used, reserved), hold, share)))
         await asyncio.wait_for(asyncio.gather(*tasks), 2000)
         for end, _ in counted:
-            # A hair less than a minute: two that are exactly 60 s apart may differ in the last bit of a
-            # float.
+            # Slightly less than a minute: times exactly 60 s apart may differ in the last bit of a float.
             minute = [used for at, used in counted if end - 60 + 1e-9 < at <= end]
             assert len(minute) <= 12
             assert sum(minute) <= 600 + 1e-6
@@ -273,9 +275,9 @@ def run_strict(limiter_class, ops):
     run_virtual(main())
 
 
-# Found by chance: two are granted at once by the timer of the first, which was woken last.
+# Found by random search: the timer of the first waiter grants two at once, and the first is woken last.
 WOKEN_IN_ORDER = [(0, 66, 23, 0.5, None, "ann"), (0, 37, 18, 4.0, None, None), (0.1, 0, 34, 4.0, 7, "bob")]
-# Found by chance: a newcomer whose permit is free at once, while one granted just before it has not run yet.
+# Found by random search: a new call gets a permit at once, while one granted just before has not run yet.
 COMES_WHILE_ANOTHER_WAKES = [
     (0, 0, 0, 0.0, None, None),
     (0, 0, 0, 0.0, None, None),
@@ -295,7 +297,7 @@ strict_schedules = st.lists(strict_jobs, min_size=12, max_size=36)
 
 
 def check_limiter(limiter_class, *, examples, shrink=True):
-    """The whole property suite; raises at the first broken promise."""
+    """Run the whole property suite; raises at the first violated invariant."""
     run_schedule(limiter_class, WOKEN_IN_ORDER)
     run_schedule(limiter_class, COMES_WHILE_ANOTHER_WAKES)
     phases = [Phase.explicit, Phase.generate] + ([Phase.shrink] if shrink else [])

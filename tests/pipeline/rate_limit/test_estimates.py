@@ -1,4 +1,4 @@
-"""Tokens estimated from length: no text is counted on the loop, and replies put the estimate right."""
+"""Tests of token estimates from text length: no tokenising on the event loop, correction by replies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def call(text, model="m", **parameters):
 
 
 @pytest.mark.parametrize("characters_per_token", [0.7, 2.0, 4.5, 9.0])
-def test_replies_teach_the_ratio_of_a_model(characters_per_token):
+def test_the_ratio_of_a_model_is_learnt_from_replies(characters_per_token):
     estimates = TokenEstimates()
     for size in (400, 900, 3_000, 50, 2_000) * 4:
         estimates.learn(call("x" * size), Usage(input_tokens=round(size / characters_per_token) + 5))
@@ -42,7 +42,7 @@ def test_a_change_of_texts_is_followed():
 
 
 @pytest.mark.parametrize("usage", [Usage(), Usage(input_tokens=0), Usage(input_tokens=-5)])
-def test_a_count_that_is_not_known_teaches_nothing(usage):
+def test_an_unknown_count_does_not_change_the_ratio(usage):
     estimates = TokenEstimates()
     before = estimates(call("x" * 600))
     estimates.learn(call("x" * 600), usage)

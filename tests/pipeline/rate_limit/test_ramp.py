@@ -1,4 +1,4 @@
-"""The ramp of calls in flight: how it grows, shrinks, rests, and what it lets through to a place that is
+"""Tests of the ramp of calls in flight: growth, shrinking, idle reset, and calls to an endpoint that is
 down."""
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ LATENCY = 0.5
 
 
 class Place:
-    """A provider with a latency that counts what reaches it and plays a plan: number of the call to its
-    fault."""
+    """A provider with latency that counts calls; its plan maps the number of a call to a status or None."""
 
     def __init__(self, plan=lambda _number: None):
         self.plan, self.sent, self.in_flight, self.peak = plan, 0, 0, 0
@@ -73,7 +72,7 @@ def on_virtual_time(scenario):
 @pytest.mark.parametrize("retry", [None, Retry(base_seconds=0.1)])
 @pytest.mark.parametrize("cap", [16, 64, 256, 1024, None])
 @pytest.mark.parametrize("status", [500, 503, None])
-def test_of_1000_calls_to_a_place_that_is_down_at_most_16_reach_it(retry, cap, status):
+def test_of_1000_calls_to_an_endpoint_that_is_down_at_most_16_are_sent(retry, cap, status):
     async def scenario(clock):
         place = Place(lambda _number: status or 502)
         handle, _ = pipeline(place, clock, options=RateLimit(concurrency=cap), retry=retry)
@@ -119,7 +118,7 @@ def test_what_the_server_says_is_left_ends_the_slow_start(cap):
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_a_storm_of_429_ends_well(seed, share):
+def test_all_calls_are_answered_after_many_429s(seed, share):
     async def scenario(clock):
         rng = Random(seed)
         place = Place(lambda number: 429 if number <= 400 and rng.random() < share else None)
@@ -131,14 +130,14 @@ def test_a_storm_of_429_ends_well(seed, share):
         return during, after, row, place.peak
 
     during, after, row, peak = on_virtual_time(scenario)
-    # Where nearly everything is refused the retry budget ends some calls; it is no matter of the ramp.
+    # If nearly all calls are refused, the retry budget ends some of them; that is not due to the ramp.
     assert share > 0.5 or {type(reply) for reply in during} == {Reply}
     assert {type(reply) for reply in after} == {Reply}
     assert (row["in_flight"], row["waiting"]) == (0, 0)
     assert peak <= 64
 
 
-def test_a_storm_shrinks_what_is_in_flight_at_most_once_a_round_trip():
+def test_many_429s_shrink_the_limit_at_most_once_per_round_trip():
     ramp = Ramp(64, start=64)
     for _ in range(10):
         ramp.overloaded(started_at=0.0, now=1.0)

@@ -1,4 +1,4 @@
-"""Buckets, the line and the stage, one promise a test."""
+"""Tests of the rate limiter: buckets, FIFO queue, stage."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_a_large_request_at_the_head_waits_no_longer_than_it_must():
 
         assert 10 <= clock.monotonic() <= 10 * 1.05
         await task
-        assert small[0] >= 10 + 40  # 400 owed at 10 a second: nobody passes the large one
+        assert small[0] >= 10 + 40  # a debt of 400 at 10 per second: no call passes the large one
 
     on_virtual_time(scenario)
 
@@ -226,7 +226,7 @@ def test_on_full_raise_says_when_to_come_back():
     on_virtual_time(scenario)
 
 
-def test_a_429_drains_pauses_everybody_and_slows_down():
+def test_a_429_drains_the_bucket_pauses_all_calls_and_slows_down():
     async def scenario(clock):
         stage = make_stage(TEN_A_SECOND, clock)
         refusal = TransientProviderError("slow", status_code=429, retry_after=7.0)
@@ -284,7 +284,7 @@ def test_the_share_grows_back_slowly_up_to_the_whole():
         TransientProviderError("odd", status_code=503, retry_after=-1),
     ],
 )
-def test_other_failures_slow_nobody_down(error):
+def test_other_failures_do_not_slow_down(error):
     async def scenario(clock):
         stage = make_stage(TEN_A_SECOND, clock)
 
@@ -440,7 +440,7 @@ def test_recent_outputs_forget_the_oldest():
     assert RecentOutputs().guess() is None
 
 
-def test_a_users_own_limits_hold_up_nobody_else():
+def test_the_limits_of_a_user_delay_no_other_user():
     async def scenario(clock):
         stage = make_stage(TEN_A_SECOND, clock, per_user=RateLimit(requests_per_minute=6))
         order = []
@@ -471,7 +471,7 @@ def test_a_users_calls_count_towards_the_limits_that_all_share():
     on_virtual_time(scenario)
 
 
-def test_users_long_gone_are_forgotten():
+def test_idle_users_are_removed():
     core = LimiterCore(RateLimit(concurrency=None), RateLimit(requests_per_minute=600), 0.0)
     for number in range(5000):
         core.settle(core.try_take(ONE_REQUEST, f"user {number}", float(number)), ONE_REQUEST, float(number))
@@ -597,7 +597,7 @@ def test_a_waiter_whose_loop_was_closed_passes_the_permit_on():
 
     assert limiter.status()["waiting"] == 0
     assert limiter.try_acquire(ONE_REQUEST) is not None
-    left_behind[0]._log_destroy_pending = False  # it is pending for ever, and asyncio would say so
+    left_behind[0]._log_destroy_pending = False  # it stays pending, and asyncio would report that
 
 
 def test_an_interrupt_in_a_waiting_thread_gives_the_place_back():
@@ -675,7 +675,7 @@ def test_two_loops_and_plain_threads_share_one_line():
     )
 
 
-def test_a_waiter_that_leaves_twice_is_gone_once():
+def test_leaving_twice_removes_a_waiter_once():
     core = LimiterCore(RateLimit(concurrency=1), None, 0.0)
     held = core.try_take(ONE_REQUEST, None, 0.0)
     waiter = Waiter(ONE_REQUEST, None, None, lambda: None)

@@ -1,4 +1,4 @@
-"""The property suite notices every seeded mutant of the limiter."""
+"""Mutation tests: the property suite detects every mutant of the rate limiter."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_suite_kills_the_mutant(mutant):
     with load_mutant(mutant.module, mutant.old, mutant.new, dependents=after) as modules:
         limiter_class = modules[LOCAL].LocalLimiter
 
-    with pytest.raises(BaseException):  # noqa: B017, PT011 - a wrong grant, a stuck waiter, a leak: any will do
+    with pytest.raises(BaseException):  # noqa: B017, PT011 - wrong grant, stuck waiter, or leak
         check_limiter(limiter_class, examples=150, shrink=False)
 
 

@@ -1,4 +1,4 @@
-"""Random schedules: nothing above the limits, nobody passed, nobody stuck, nothing leaked."""
+"""Property tests of the rate limiter: limits, FIFO order, no stuck waiter, no leaked permit."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The limiter against simulated servers: token bucket, sliding window, and one with half of what we
-believe."""
+"""Tests of the rate limiter against simulated servers: token bucket, sliding window, half the limit."""
 
 from __future__ import annotations
 
@@ -48,7 +47,7 @@ class SlidingServer:
 
 
 def run_calls(options, make_server, *, calls, jitter=0.0, retry_after=None, gap=0.0):
-    """So many calls that keep trying until served; how often the server said 429, and how long it took."""
+    """Run calls that are repeated until served; returns the number of 429s and the duration."""
 
     async def main():
         clock = FakeClock(loop=asyncio.get_running_loop())

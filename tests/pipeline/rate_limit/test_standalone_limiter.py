@@ -1,4 +1,4 @@
-"""The limiter alone: decorator, scope, question."""
+"""Tests of the standalone rate limiter: decorator, context manager, try_acquire."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_scope_gives_its_slot_back_on_any_exit():
     assert limiter.status(user="ann")["in_flight"] == 0
 
 
-def test_a_pause_stops_everybody():
+def test_a_pause_stops_all_users():
     clock = FakeClock()
     limiter = RateLimiter(RateLimit(), clock=clock)
     limiter.pause(5)

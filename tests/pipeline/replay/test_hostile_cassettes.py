@@ -1,4 +1,4 @@
-"""Cassettes that came with somebody else's repository: forged, oversized, linked, of the wrong kind."""
+"""Tests of hostile cassettes in a foreign repository: forged, oversized, linked, not regular files."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def record(cassette):
 
 
 def forge(record):
-    """A line of these fields with the checksum that fits."""
+    """A line of these fields with a matching checksum."""
     fields = {name: value for name, value in record.items() if name != "sha256"}
     head = orjson.dumps(fields, option=orjson.OPT_NON_STR_KEYS)[:-1]
     return head + _CHECKSUM + _checksum(head) + b'"}'
 
 
 def outcome(cassette, content):
-    """What a replayed cell gives: a reply, or an error of ours on one line."""
+    """Outcome of a replayed call: a reply, or one of our errors on one line."""
     cassette.write_bytes(content)
     _shared.clear()
     with session("replay") as replaying:
@@ -80,7 +80,7 @@ def outcome(cassette, content):
 
 
 def tried(running, prompt):
-    """The reply to a prompt, or the error of ours that it got."""
+    """The reply to a prompt, or our error."""
     try:
         return running.ask(prompt)
     except AinbError as error:

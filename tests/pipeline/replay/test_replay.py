@@ -1,4 +1,4 @@
-"""Record and replay through a whole session: against a real server on loopback, and with none at all."""
+"""Tests of record and replay through a session, with and without a server on loopback."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ KEY = "sk-proj-Ab3dE5gH7jK9mN1pQ3rS5tU7vW9xY1z"
 
 @pytest.fixture(autouse=True)
 def a_notebook(tmp_path, monkeypatch):
-    """A folder with a notebook in it, and a fresh kernel's memory of cassettes."""
+    """A folder with a notebook, and no cassette in memory, as in a new kernel."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "nb.ipynb").write_text("{}")
     monkeypatch.setenv("AINB_NOTEBOOK", str(tmp_path / "nb.ipynb"))
@@ -64,7 +64,7 @@ def make_session(mode, model=MODEL, *, events=None, **options):
 
 
 def ask(mode, *prompts, plan=None, asked=None, **options):
-    """Replies of a session of its own, as in a fresh kernel; live ones come from a server."""
+    """Ask in a new session, as in a new kernel; returns replies and hits of the server."""
     _shared.clear()
     with FaultServer(plan) as server, make_session(mode, **options) as session:
         base = {} if mode == "replay" else {"api_base": server.base_url}
@@ -72,7 +72,7 @@ def ask(mode, *prompts, plan=None, asked=None, **options):
         return replies, server.hits
 
 
-def test_a_recorded_answer_comes_again_without_a_server(cassette):
+def test_a_recorded_answer_is_replayed_without_a_server(cassette):
     (live,), hits = ask("record", "What is the capital of France?")
     written = cassette.read_bytes()
 
@@ -173,7 +173,7 @@ def test_retries_are_folded_into_one_record(cassette):
 @pytest.mark.parametrize(
     ("step", "kind"), [(401, PermanentProviderError), (503, TransientProviderError), (Fault(status=404, code="model_not_found"), PermanentProviderError)]  # noqa: E501
 )  # fmt: skip
-def test_a_recorded_error_comes_again(step, kind):
+def test_a_recorded_error_is_replayed(step, kind):
     def fail(mode):
         with pytest.raises(kind) as caught:
             ask(mode, "hi", plan=[step], retry=None)
@@ -530,7 +530,7 @@ def test_a_cassette_that_cannot_be_written_fails_no_call(cassette, monkeypatch):
     assert notices == ["an answer cannot be recorded in nb.ainb.jsonl (no room)"]
 
 
-def test_what_cannot_stand_in_a_cassette_goes_out_live_and_is_refused_in_replay():
+def test_unrecordable_calls_are_sent_live_and_refused_in_replay():
     events = []
     with make_session("record", events=events) as session:
 

@@ -1,4 +1,4 @@
-"""The line that explains a miss: the nearest record and what is different, whatever it is."""
+"""Tests of the message of a replay miss: the nearest record and its differences."""
 
 from __future__ import annotations
 

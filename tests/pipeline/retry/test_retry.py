@@ -1,4 +1,4 @@
-"""Retry: options, classification, waits, the budget, and the decorator that stands alone."""
+"""Tests of retry: options, classification, waits, budget, stage, standalone decorator."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ INF = float("inf")
 
 
 def ask(outcomes, *, call=None, rng=None, **options):
-    """One call through the stage: the reply or the error, the call, and when the provider was asked."""
+    """Run one call through the stage; returns the reply or error, the call, and the times of the attempts."""
 
     async def main():
         provider, this = Scripted(outcomes), call or make_call()
@@ -98,7 +98,7 @@ class TestWhatIsRetried:
         ],
         ids=repr,
     )
-    def test_these_are_tried_again(self, error):
+    def test_these_errors_are_retried(self, error):
         assert is_retryable(Retry(), error)
 
     @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ class TestWhatIsRetried:
         ],
         ids=repr,
     )
-    def test_these_are_not(self, error):
+    def test_these_errors_are_not_retried(self, error):
         assert not is_retryable(Retry(), error)
 
     @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ class TestWhatIsRetried:
         assert end is error
         assert asked_at == [0]
 
-    def test_only_a_clear_word_of_the_provider_counts(self):
+    def test_a_should_retry_that_is_not_a_bool_is_ignored(self):
         error = ConnectionError()
         error.should_retry = "no"
         error.code = 5

@@ -1,4 +1,4 @@
-"""Retry under scripted and random schedules, what an outage costs, and mutants that these must catch."""
+"""Tests of retry under scripted and random schedules, cost of an outage, and mutants to detect."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CORE, STAGE, ALONE = (
 
 
 def ask(m, outcomes, *, calls=None, rng=None, **options):
-    """Calls one after the other through one stage: how each ended, and when the provider was asked."""
+    """Run calls in sequence through one stage; returns their outcomes and the times of the attempts."""
 
     async def main():
         provider = Scripted(outcomes)
@@ -136,7 +136,7 @@ def every_error_is_kept(m):
 
 
 def an_outage_costs_a_tenth_more_and_no_more(m):
-    """1,000 calls: ten retries to begin with, and one for every ten calls."""
+    """1,000 calls: ten initial retries, and one more for every ten calls."""
     _, asked_at = ask(m, [fault(503)], calls=[make_call() for _ in range(1000)])
     assert len(asked_at) == 1000 + 10 + 100
 
@@ -144,7 +144,7 @@ def an_outage_costs_a_tenth_more_and_no_more(m):
 def successes_earn_retries_up_to_the_cap(m):
     outcomes = ["yes"] * 500 + [fault(503)]
     _, asked_at = ask(m, outcomes, calls=[make_call() for _ in range(700)])
-    # The first of the 200 that fail finds the budget full, so that 199 of them earn.
+    # The first of the 200 finds the budget full, so that only 199 of them earn.
     assert len(asked_at) == 500 + 200 + 100 + 19
 
 
@@ -217,7 +217,7 @@ def test_scenario(scenario):
 
 
 def full_core(m, clock, provider, *, rng=None, line_seconds=0.0, **retry_options):
-    """Retry, gate, a line, permit: the order of the pipeline."""
+    """Retry, gate, a queue, permit: the order of the pipeline."""
     breakers = m.Breakers(m.Circuit(), clock=clock, rng=rng or Random(1))
 
     async def line(call, proceed):
@@ -229,7 +229,7 @@ def full_core(m, clock, provider, *, rng=None, line_seconds=0.0, **retry_options
 
 
 async def workers(handler, calls, count):
-    """So many workers share so many calls; how each call ended."""
+    """Run `calls` calls on `count` workers; returns their outcomes."""
     left, ends = iter(range(calls)), []
 
     async def work():
@@ -242,7 +242,7 @@ async def workers(handler, calls, count):
 
 
 class Flaky:
-    """A provider that fails three times of ten."""
+    """A provider that fails three times in ten."""
 
     def __init__(self, rng):
         self.rng, self.asked = rng, 0
@@ -256,8 +256,7 @@ class Flaky:
 
 
 class Dead:
-    """A provider that takes a moment to fail, so that those who asked meanwhile are under way when the
-    circuit opens."""
+    """A provider that fails after 0.2 s, so that other calls are in flight when the circuit opens."""
 
     def __init__(self):
         self.asked_at = []
@@ -315,9 +314,8 @@ class TestOutage:
         assert asked <= 1.6 * 300
 
     @pytest.mark.parametrize("luck", range(8))
-    def test_with_the_circuit_they_lose_nothing_for_callers_who_wait_while_it_is_open(self, luck):
-        """By chance five of the first ten fail, in one run of five or so: then the circuit opens as it is
-        told to."""
+    def test_with_the_circuit_no_reply_is_lost_for_callers_that_wait_while_it_is_open(self, luck):
+        """In about one run in five, five of the first ten calls fail by chance, so that the circuit opens."""
 
         async def main():
             provider = Flaky(Random(luck))
@@ -350,7 +348,7 @@ class TestOutage:
 
         assert all(isinstance(end, Reply) for end in run_virtual(main()))
 
-    def test_the_person_sees_that_the_circuit_opened_and_what_failed_before(self):
+    def test_the_error_says_that_the_circuit_opened_and_what_failed_before(self):
         async def main():
             provider = Scripted([fault(503)])
             ends = await workers(full_core(REAL, virtual_clock(), provider), 20, 8)
@@ -376,7 +374,7 @@ CALLS = st.lists(
     st.tuples(
         st.sampled_from([0, 0.1, 5]),  # gap before the call
         st.lists(OUTCOMES, min_size=1, max_size=8),
-        st.sampled_from([None, None, 0.5, 3, 61]),  # time it may take
+        st.sampled_from([None, None, 0.5, 3, 61]),  # time limit
         st.sampled_from([None, None, None, 0, 0.2, 4]),  # cancelled after
         st.sampled_from([None, None, None, 1, 2]),  # attempt that shows text before it fails
     ),
@@ -386,7 +384,7 @@ CALLS = st.lists(
 
 
 class OneCall:
-    """One call with outcomes of its own, and what must hold of it when it has ended."""
+    """One call with its own outcomes, and the checks at its end."""
 
     def __init__(self, outcomes, limit, shows_at, clock):
         self.outcomes, self.limit, self.shows_at, self.clock = outcomes, limit, shows_at, clock
@@ -407,7 +405,7 @@ class OneCall:
 
     @staticmethod
     def copy(error):
-        """A fresh error, as every real attempt has."""
+        """A new error object, as in every real attempt."""
         if isinstance(error, CircuitOpenError):
             return CircuitOpenError("open", retry_after=1.0)
         details = ("status_code", "code", "retry_after", "should_retry")
@@ -446,7 +444,7 @@ class OneCall:
 
 
 def any_schedule(m, operations):
-    """No schedule breaks a rule of a single call, nor spends more retries than were earned."""
+    """Check that no schedule violates a rule of a call, or spends more retries than were earned."""
 
     async def main():
         clock, loop = virtual_clock(), asyncio.get_running_loop()
@@ -515,7 +513,7 @@ MUTANTS = [
         CORE,
         "(share * options.base_seconds if options.jitter else 0.0)",
         "0.0",
-        "all return together after Retry-After",
+        "no jitter after Retry-After",
     ),
     Mutant(
         CORE,
@@ -542,7 +540,10 @@ MUTANTS = [
         "x-should-retry ignored",
     ),
     Mutant(
-        CORE, "FINAL_CODE.search(code.lower()", "not FINAL_CODE.search(code.lower()", "codes turned round"
+        CORE,
+        "FINAL_CODE.search(code.lower()",
+        "not FINAL_CODE.search(code.lower()",
+        "retryable and final codes swapped",
     ),
     Mutant(CORE, '.replace("-", "_")', "", "a per-day quota is tried again"),
     Mutant(
@@ -570,7 +571,7 @@ MUTANTS = [
         "budget spent on retries that do not happen",
     ),
     Mutant(CORE, "    last.__notes__ = [", "    _ = [", "no notes"),
-    Mutant(STAGE, "        call.errors.append(failures[-1])\n", "", "errors not kept"),
+    Mutant(STAGE, "        call.errors.append(failures[-1])\n", "", "errors not recorded"),
     Mutant(
         STAGE,
         "call.deadline - self._clock.monotonic()",
@@ -582,13 +583,13 @@ MUTANTS = [
         CORE,
         "            error.__cause__ = failures[-1]",
         "            pass",
-        "a rejection forgets the fault before it",
+        "a rejection loses the fault before it",
     ),
     Mutant(
         STAGE,
         "self._budgets.setdefault(endpoint, RetryBudget())",
         'self._budgets.setdefault("", RetryBudget())',
-        "one budget for all places",
+        "one budget for all endpoints",
     ),
     Mutant(STAGE, "            await self._clock.sleep(wait)\n", "", "the stage does not wait"),
     Mutant(ALONE, "            await clock.sleep(wait)\n", "", "an async function does not wait"),

@@ -1,5 +1,4 @@
-"""Quick looks spare the rules most texts: what they pass holds nothing, whatever the text and whatever is
-in it."""
+"""Tests of the pre-checks of rules: a text that passes a pre-check has no findings."""
 
 from __future__ import annotations
 
@@ -77,7 +76,7 @@ def test_a_rule_finds_the_same_with_and_without_its_quick_look(text):
 @given(TEXTS)
 @example(f"TOKEN={OWN}")
 def test_secrets_are_those_that_every_pattern_finds_run_over_the_whole_text(text):
-    # The value of a key variable comes first: of two names for one place it is the truer.
+    # The value of a key variable comes first: its name is preferred for a place with two names.
     every = [(at, at + len(OWN), "MISTRAL_API_KEY") for at in range(len(text)) if text.startswith(OWN, at)]
     for name, pattern in redaction.PATTERNS:
         group = "secret" if "secret" in pattern.groupindex else 0
@@ -89,8 +88,7 @@ def test_secrets_are_those_that_every_pattern_finds_run_over_the_whole_text(text
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("length", [0, 1])
 def test_the_shortest_secret_of_each_kind_is_not_passed(name, length):
-    """Cut to the fewest characters with which its pattern still finds it: a quick look must not be surer
-    than the pattern."""
+    """The secret is cut to the shortest text that its pattern finds: a pre-check must not be stricter."""
     head, secret = IN_PLACE.get(name, ("", in_place(name)))
     pattern = dict(redaction.PATTERNS)[name]
     tail = TAILS.get(name, "")
@@ -105,7 +103,7 @@ def test_the_shortest_secret_of_each_kind_is_not_passed(name, length):
 
 
 class Nobody:
-    """A provider that is never asked."""
+    """A provider to which nothing is sent."""
 
     name, free = "scripted", True
 
@@ -149,7 +147,7 @@ def test_ordinary_prompts_pass(reviews):
         for review in reviews
     )
 
-    # The others hold a long word and are looked at in full.
+    # The others have a long word and get the full check.
     assert passed > 0.8 * len(reviews)
 
 
@@ -161,7 +159,7 @@ def test_a_rule_without_a_quick_look_sees_every_call():
     assert [finding.rule for finding in validator.review(call).findings] == ["x"]
 
 
-def test_a_quick_look_that_fails_lets_nothing_through():
+def test_an_error_in_a_pre_check_refuses_the_call():
     def broken(_text):
         raise KeyError
 

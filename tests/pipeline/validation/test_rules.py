@@ -1,4 +1,4 @@
-"""The finders alone: what they find, what they leave, and that 1 MB made to hurt them does not."""
+"""Tests of the finders of rules: findings, ordinary text, linear time on 1 MB of adversarial text."""
 
 from __future__ import annotations
 
@@ -37,9 +37,8 @@ NASTY = (
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_a_megabyte_made_to_hurt_is_looked_through_in_linear_time(rule):
-    # A pattern that reads a run more than once would take minutes; how long this takes stands in
-    # bench_validation.py.
+def test_a_megabyte_of_adversarial_text_is_searched_in_linear_time(rule):
+    # A pattern of quadratic time would take minutes; bench_validation.py measures the time.
     for unit in NASTY:
         text = (unit * (MEGABYTE // len(unit) + 1))[:MEGABYTE]
         places = rule.places(text)
@@ -49,12 +48,12 @@ def test_a_megabyte_made_to_hurt_is_looked_through_in_linear_time(rule):
 
 
 @pytest.mark.parametrize("unit", [*NASTY, "<" * MEGABYTE + "<b>script"])
-def test_a_megabyte_made_to_hurt_is_made_plain_in_linear_time(unit):
+def test_a_megabyte_of_adversarial_text_is_sanitized_in_linear_time(unit):
     assert len(sanitize((unit * (MEGABYTE // len(unit) + 1))[: MEGABYTE + 10])) <= MAX_CHARACTERS
 
 
 def by_characters(text):
-    """What `without_odd` leaves, the slow way: each place that is found cut out."""
+    """Reference for `without_odd`: cut out each finding."""
     for start, end, _ in reversed(list(find_odd(text))):
         text = text[:start] + text[end:]
     return text
@@ -97,7 +96,7 @@ def test_beyond_the_bound_the_rest_of_a_text_is_one_place():
 # Characters
 
 
-def test_each_kind_of_odd_character_is_told_by_its_name():
+def test_each_kind_of_odd_character_has_a_name():
     text = "a\x00\x07b\x1b[1;31mc\x1bd\u202a\u2066e\ud800\udfff\x85\u200e"
 
     assert [(text[start:end], kind) for start, end, kind in find_odd(text)] == [
@@ -128,7 +127,7 @@ def test_ordinary_text_of_any_script_is_left_as_it_is(text):
 
 
 def find_personal(text):
-    """As the rules look in order, each at what the ones before have left."""
+    """Apply the rules in order, each to the text that the rules before it left."""
     found = []
     for rule in optional_rules.PERSONAL_RULES:
         for start, end, kind in rule.places(text):
@@ -184,7 +183,7 @@ def test_personal_data_is_found_whole(kind, text):
         "numpy 2.4.1, 1_000_000 rows",
     ],
 )
-def test_numbers_that_are_nobodys_are_left_alone(text):
+def test_numbers_that_are_not_personal_are_left_alone(text):
     assert find_personal(text) == []
 
 
@@ -222,7 +221,7 @@ def test_what_is_put_back_is_what_was_there(pieces):
     assert put_back(hidden, name.texts) == text
 
 
-# Texts from strangers
+# Untrusted text
 
 
 @pytest.mark.parametrize(
@@ -302,11 +301,11 @@ def test_no_review_looks_like_a_threat_and_one_holds_an_address(reviews):
     strict = [review for review in reviews if ainb.validate(review, "strict")]
     personal = [review for review in reviews if find_personal(review)]
 
-    # One of 3,708 tells the address of a manufacturer.
+    # One of the 3,708 reviews has the address of a manufacturer.
     assert (len(strict), len(personal)) == (0, 1)
 
 
-# Keys in streams
+# Keys in streamed replies
 
 
 def streamed(values, pieces):

@@ -1,5 +1,4 @@
-"""The validation stage in a session: what is sent, what is said about it, what is refused, and what comes
-back."""
+"""Tests of the validation stage in a session: redaction, notices, refusals, checks of replies."""
 
 from __future__ import annotations
 
@@ -29,13 +28,13 @@ def session(**options):
 
 
 def send(prompt, *, values=None, system=None, **options):
-    """The call after it was sent, and the reply of a model that repeats what it was told."""
+    """Send a prompt to a model that echoes it; returns the call and the reply."""
     with session(**options) as made:
         call = made.make_call(prompt, values=values, system=system)
         return call, ENGINE.run(made.handle(call))
 
 
-def test_secrets_are_redacted_in_what_is_sent_and_the_person_is_told_which():
+def test_secrets_are_redacted_in_requests_and_named_in_a_notice():
     call, reply = send(f"use {KEY} and {AWS}", values=("nothing",))
 
     assert reply.text == "use [redacted OpenAI key] and [redacted AWS access key]"
@@ -47,7 +46,7 @@ def test_secrets_are_redacted_in_what_is_sent_and_the_person_is_told_which():
     ]
 
 
-def test_of_a_secret_that_came_in_a_value_nothing_is_said_about_the_cell():
+def test_the_notice_of_a_secret_in_a_value_does_not_name_the_cell():
     call, reply = send(f"explain {KEY}", values=(KEY,))
 
     assert reply.text == "explain [redacted OpenAI key]"
@@ -61,7 +60,7 @@ def test_the_value_of_a_key_variable_is_redacted_under_its_name(monkeypatch):
     assert reply.text == "is [redacted OPENAI_API_KEY] a good key?"
 
 
-def test_a_variable_that_the_person_named_counts_from_the_first_use(monkeypatch):
+def test_a_key_variable_named_by_the_user_is_redacted_from_the_first_use(monkeypatch):
     monkeypatch.setenv("COMPANY_GATEWAY", "not-of-any-pattern-43")
 
     ainb.keys.get("COMPANY_GATEWAY")
@@ -143,7 +142,7 @@ def test_a_secret_hidden_by_a_control_character_is_found():
     assert len(call.notes) == 2
 
 
-def test_the_default_preset_is_in_nobodys_way():
+def test_the_default_preset_allows_ordinary_prompts():
     prompt = (
         'Why does eval("__import__") fail?\nimport os\n<script>alert(1)</script> <b>x</b> '
         "javascript:void(0)\n" + "x" * 50_000
@@ -163,7 +162,7 @@ def test_strict_refuses_in_texts_from_elsewhere_and_tells_rule_place_and_way_out
         send("Explain: <script>", values=("<script>",), preset="strict")
 
 
-def test_strict_lets_a_person_type_what_a_value_may_not_hold():
+def test_strict_allows_in_typed_text_what_it_refuses_in_values():
     text = "Explain eval(x), import os, __class__ and <b>"
 
     assert send(text, values=("nothing of the kind",), preset="strict")[1].text == text
@@ -266,7 +265,7 @@ def find_apollo(text):
     return [(at, at + 6)] if at >= 0 else []
 
 
-def test_a_rule_of_the_persons_own_joins_the_others():
+def test_a_rule_of_the_user_is_added_to_the_others():
     call, reply = send("To Apollo", rules=[Rule(name="project name", find=find_apollo, action="redact")])
 
     assert reply.text == "To [redacted project name]"
@@ -281,7 +280,7 @@ def test_a_rule_with_the_name_of_one_that_ships_replaces_it():
         send("Apollo", rules=[rule])
 
 
-def test_a_rule_that_fails_lets_nothing_through():
+def test_an_error_in_a_rule_refuses_the_call():
     def find(text):
         raise KeyError(text)
 
@@ -291,7 +290,7 @@ def test_a_rule_that_fails_lets_nothing_through():
 
 
 @pytest.mark.parametrize("place", [(0, 0), (3, 2), (-1, 2), (0, 99), (0,), "x"])
-def test_a_rule_whose_places_make_no_sense_lets_nothing_through(place):
+def test_a_rule_with_invalid_places_refuses_the_call(place):
     with pytest.raises(ConfigError, match="the rule 'mine' failed"):
         send("text", rules=[Rule(name="mine", find=lambda _text: [place])])
 
@@ -316,7 +315,7 @@ def test_personal_data_is_off_by_default():
     assert send("mail ann@example.org")[1].text == "mail ann@example.org"
 
 
-def test_personal_data_goes_as_numbered_placeholders_the_same_for_the_same():
+def test_personal_data_is_sent_as_numbered_placeholders():
     text = "ann@example.org, +44 20 7946 0958, GB82 WEST 1234 5698 7654 32, 4111 1111 1111 1111, 078-05-1120, bob@example.org, ann@example.org"
 
     call, reply = send(text, personal_data=True)
@@ -469,7 +468,7 @@ def test_options_come_from_the_environment():
 
 
 class Paid:
-    """A provider that costs money; here only its name counts."""
+    """A provider that is not free; only its name is used."""
 
     name, free = "openai", False
 
@@ -499,7 +498,7 @@ def test_a_prompt_longer_than_the_models_context_is_refused_before_it_is_sent():
         send_to(4_500, "word " * 20_000, model="other-1")
 
 
-def test_an_estimate_is_given_the_benefit_of_the_doubt_and_an_unknown_context_is_no_limit():
+def test_an_estimate_slightly_above_the_context_and_an_unknown_context_pass():
     assert send_to(4_500, "word " * 5_000, model="other-1")
     assert send_to(None, "word " * 5_000)
     assert send_to(4_500, "word " * 4_000)

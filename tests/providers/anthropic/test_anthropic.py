@@ -1,5 +1,4 @@
-"""The Messages protocol against a server that sends what Anthropic publishes: bodies out, replies in,
-tokens under our names."""
+"""Tests of the Anthropic adapter against a server that sends published bodies: requests, replies, tokens."""
 
 from __future__ import annotations
 
@@ -226,7 +225,7 @@ def test_a_whole_message_counts_cached_tokens_as_input_and_costs_what_a_hand_cal
     assert (usage.input_tokens, usage.output_tokens) == (50 + 248 + 100_000, 503)
     assert (usage.cache_read_input_tokens, usage.cache_creation_input_tokens) == (100_000, 248)
     assert "stream" not in seen.body
-    # claude-sonnet-4: $3 a million in, $15 out, $0.30 read from the cache, $3.75 written to it.
+    # claude-sonnet-4, per million: $3 input, $15 output, $0.30 cache read, $3.75 cache write.
     by_hand = Decimal("0.00015") + Decimal("0.00093") + Decimal("0.03") + Decimal("0.007545")
     call.provider = provider()
     assert Prices().reply_cost(call, reply) == (by_hand, "table")
@@ -511,7 +510,7 @@ def test_rate_limit_headers_are_kept_and_read():
     }
     reply, _, _ = ask(Fault(text="x", headers=headers))
 
-    # The clock shows 2023-11-14T22:13:20Z.
+    # The time of the clock is 2023-11-14T22:13:20Z.
     assert sorted(read_limits(reply.headers, 1_700_000_000.0)) == [
         ("input_tokens", 40_000, 39_000, 1.0),
         ("requests", 50, 0, 30.0),
@@ -521,7 +520,7 @@ def test_rate_limit_headers_are_kept_and_read():
 @pytest.mark.parametrize("usage", [None, "many", {}, {"input_tokens": -1}, {"input_tokens": True}])
 def test_an_account_that_makes_no_sense_is_unknown(usage):
     reply = Reply(text="", usage=read_usage(usage))
-    drop_implausible(reply)  # as the sender does with every reply
+    drop_implausible(reply)  # as done with every reply
 
     assert reply.usage.source == "unknown"
 

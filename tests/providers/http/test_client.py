@@ -1,4 +1,4 @@
-"""HTTP beneath the adapters: pooled, bounded, proxied and certified by the environment."""
+"""Tests of the HTTP client: connection pool, size limits, proxies and certificates from the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Status and code decide what an error is; its line says what was said and the way out."""
+"""Tests of provider errors: classification by status and code, and messages with a fix."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_googles_retry_delay_is_read_from_the_body():
         (503, "another attempt may succeed"),
     ],
 )
-def test_each_status_has_its_way_out(status, way_out):
+def test_each_status_has_a_fix(status, way_out):
     assert way_out in str(fault(status, openai_error(), model="gpt-x"))
 
 
@@ -197,7 +197,7 @@ def test_llama_cpp_gives_both_numbers():
         (b"<html><title>502 Bad\nGateway</title></html>", "an HTML page"),
     ],
 )
-def test_words_are_found_in_bodies_of_every_shape(body, said):
+def test_messages_are_found_in_bodies_of_every_shape(body, said):
     assert said in str(fault(500, body))
 
 
@@ -240,7 +240,7 @@ JSON = st.recursive(
 
 @settings(deadline=None, max_examples=300)
 @given(st.one_of(JSON.map(orjson.dumps), st.binary(max_size=200)), st.integers(300, 599))
-def test_no_error_body_upsets_it(body, status):
+def test_any_error_body_is_read_without_an_error(body, status):
     error = fault(status, body)
 
     assert isinstance(error, ProviderError)

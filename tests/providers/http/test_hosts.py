@@ -1,4 +1,4 @@
-"""Hosts of this machine, and base URLs whose traffic others can read."""
+"""Tests of local hosts, and of base URLs without encryption."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def test_this_machine(host):
 
 
 def resolve_to(monkeypatch, *addresses):
-    """Have the system's resolver give these addresses for names below ``.localhost``; none fails, as for
-    an unknown name."""
+    """Resolve names below ``.localhost`` to these addresses; without addresses the lookup fails."""
     system = socket.getaddrinfo
 
     def answer(host, port, *args, **kwargs):
@@ -126,7 +125,7 @@ def test_base_urls(url, local, clear):
 
 
 @pytest.mark.parametrize("place", ["argument", "environment"])
-def test_plain_http_to_another_machine_needs_the_persons_word(monkeypatch, place):
+def test_plain_http_to_another_machine_needs_an_option(monkeypatch, place):
     url = "http://models.example.org/v1"
     monkeypatch.setenv("OPENAI_API_KEY", "sk-not-shown-1234567")
     if place == "environment":

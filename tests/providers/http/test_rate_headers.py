@@ -1,4 +1,4 @@
-"""Rate-limit headers in every provider's spelling."""
+"""Tests of rate-limit headers in the formats of all providers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events come out whole however the bytes come in."""
+"""Tests of the parser of server-sent events: complete events from any split of the bytes."""
 
 from __future__ import annotations
 
@@ -57,5 +57,5 @@ def test_splits_change_nothing(lines, line_end, cuts):
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.binary(max_size=30)))
-def test_no_bytes_upset_it(pieces):
+def test_any_bytes_are_parsed_without_an_error(pieces):
     assert all(isinstance(event, bytes) for event in parse(*pieces))

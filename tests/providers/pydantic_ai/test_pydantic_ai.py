@@ -1,4 +1,4 @@
-"""``pydantic:PROVIDER:MODEL``: pydantic-ai's own fakes, and its OpenAI class against a real server on
+"""Tests of ``pydantic:PROVIDER:MODEL``: fakes of pydantic-ai, and its OpenAI class against a server on
 loopback."""
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def ask(**options):
 
 
 class Heard:
-    """A model that answers as it is told, and remembers what it was asked."""
+    """A scripted model that records its requests."""
 
     def __init__(self, *parts, error=None, profile=None, **response):
         self.profile = profile
@@ -96,7 +96,7 @@ class Heard:
         return PydanticAIProvider(clock=SYSTEM_CLOCK, make=self)
 
 
-# What goes out
+# Requests
 
 
 def test_the_conversation_goes_out_turn_by_turn():
@@ -190,7 +190,7 @@ def test_the_body_says_all_that_the_answer_depends_on_and_no_more():
     assert len({str(adapter.body(item)) for item in (plain, warm, shaped)}) == 3
 
 
-# What comes back
+# Replies
 
 
 def test_an_answer_is_read_with_its_tokens():
@@ -280,13 +280,13 @@ def test_it_is_priced_as_the_provider_behind_it():
         reply = session.ask("hi", model="pydantic:openai-chat:gpt-4o")
         row = session.usage().iloc[-1]
 
-    # gpt-4o: 2.50 USD a million in, 1.25 cached, 10 out
+    # gpt-4o, USD per million: 2.50 input, 1.25 cached input, 10 output
     assert reply.cost_usd == (600 * Decimal("2.5") + 400 * Decimal("1.25") + 200 * Decimal(10)) / 1_000_000
     assert (row.provider_name, row.request_model) == ("pydantic", "openai-chat:gpt-4o")
     assert (row.cost_source, row.cache_read_input_tokens) == ("table", 400)
 
 
-def test_the_persons_own_prices_count_under_the_providers_name():
+def test_the_users_prices_count_under_the_providers_name():
     prices = Prices({"google:gemini-x": {"input_usd_per_million": 1, "output_usd_per_million": 2}})
     call = make_call("google:gemini-x")
     usage = ainb.Usage(input_tokens=1_000_000, output_tokens=1_000_000)
@@ -374,7 +374,7 @@ def test_nothing_listening_is_transient_and_not_billed():
         (TimeoutError(), TransientProviderError, "no answer in time"),
     ],
 )
-def test_whatever_is_raised_becomes_one_of_ours(raised, kind, words):
+def test_every_exception_becomes_one_of_our_errors(raised, kind, words):
     with pytest.raises(kind, match=words) as caught:
         ask(adapter=Heard(error=raised).adapter())
     assert type(caught.value) is kind
@@ -387,7 +387,7 @@ def test_a_cancelled_call_leaves_an_adapter_that_works():
         call = make_call(base=server.base_url)
 
         async def story():
-            await call.provider.send(call)  # with all its imports
+            await call.provider.send(call)  # imports everything
             task = asyncio.create_task(call.provider.send(call))
             assert await asyncio.to_thread(server.wait_for_hits, 2)
             task.cancel()
@@ -448,7 +448,7 @@ def test_in_the_pipeline_a_transient_fault_is_tried_again_by_us():
     assert (reply.text, reply.attempts, server.hits) == ("fine", 2, 2)
 
 
-# Names, keys, what is missing
+# Names, keys, missing packages
 
 
 @pytest.mark.parametrize(
@@ -552,11 +552,11 @@ def test_its_own_test_model_answers_through_the_pipeline():
         assert session.ask("hi").text == "success (no tool calls)"
 
 
-# The contract
+# Contract
 
 
 class Stopping(EchoModel):
-    """pydantic-ai's test model, which does not say why it stops."""
+    """pydantic-ai's test model with a finish reason."""
 
     async def request(self, *arguments):
         response = await super().request(*arguments)

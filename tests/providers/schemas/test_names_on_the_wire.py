@@ -1,4 +1,4 @@
-"""Names that a protocol refuses are replaced on the wire, and the reply has the user's names again."""
+"""Tests of schema names: names that a protocol refuses are replaced in requests and restored in replies."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def sent_schema(body):
 
 
 def keys_in(schema):
-    """Property keys and names of definitions at every level."""
+    """Property keys and definition names at every level."""
     if isinstance(schema, list):
         return [key for item in schema for key in keys_in(item)]
     if not isinstance(schema, dict):
@@ -82,7 +82,7 @@ def keys_in(schema):
 
 
 def renamed(value, names):
-    """A value under the names on the wire, by the position of properties in the sent schema."""
+    """A value with the names of the sent schema, matched by the position of properties."""
     if isinstance(value, list):
         return [renamed(item, names) for item in value]
     if not isinstance(value, dict):
@@ -225,7 +225,7 @@ def test_two_keys_never_become_one(service, several, tmp_path):
         assert session.ask("hi", schema=schema).parsed == value
 
 
-def test_the_model_is_told_the_real_name():
+def test_the_schema_describes_the_real_name():
     schema = obj({"名前": TEXT, "größe": {"type": "number", "description": "in cm"}})
 
     sent = clean_schema(schema).schema["properties"]

@@ -1,5 +1,4 @@
-"""Schemas rewritten for strict mode and for Anthropic: what goes out is accepted there, what comes back is
-the user's."""
+"""Tests of schemas rewritten for strict mode and for Anthropic: accepted there, and restored in replies."""
 
 from __future__ import annotations
 
@@ -111,7 +110,7 @@ def test_strict_mode_takes_what_goes_out(name):
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_reply_to_the_schema_on_the_wire_becomes_one_to_the_users(name, profile):
     wire = rewrite(SCHEMAS[name], profile)
-    if wire is None:  # recursion is nothing for Anthropic
+    if wire is None:  # Anthropic accepts no recursion
         assert name in {"node", "self"}
         return
 

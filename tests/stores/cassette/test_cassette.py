@@ -1,4 +1,4 @@
-"""The cassette's file: its lines, strict reading, several writers at once, and merges in git."""
+"""Tests of the cassette file: lines, strict reading, concurrent writers, and merges in git."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_what_is_written_is_read_again_with_the_same_key_on_one_line(body, text)
 
 @settings(deadline=None, max_examples=200)
 @given(st.data())
-def test_no_change_of_a_byte_goes_unseen(data):
+def test_every_changed_byte_is_detected(data):
     text = record("Grüße").text
     place = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.integers(0, 255).filter(lambda byte: byte != text[place]))
@@ -100,7 +100,7 @@ def test_numbers_of_different_kinds_are_different_requests(one, two):
 
 
 def forged(**changes):
-    """A line with a right checksum that ainb would not write."""
+    """A line with a valid checksum that ainb would not write."""
     fields = {**record().fields, **changes}
     head = orjson.dumps(
         {**{name: value for name, value in fields.items() if value is not ...}, "version": VERSION}
@@ -142,9 +142,7 @@ def forged(**changes):
         (lambda _: forged(notes=[1]), "is not a record of ainb"),
     ],
 )  # fmt: skip
-def test_a_line_that_is_not_what_ainb_writes_is_told_by_file_and_line_and_nothing_is_written(
-    path, damage, said
-):
+def test_an_invalid_line_is_an_error_with_file_and_line_and_nothing_is_written(path, damage, said):
     good, bad = record("a"), damage(record("b").text)
     content = good.text + b"\n" + bad + b"\n" + record("c").text + b"\n"
     path.write_bytes(content)
@@ -161,7 +159,7 @@ def test_a_line_that_is_not_what_ainb_writes_is_told_by_file_and_line_and_nothin
     assert [item.name for item in path.parent.iterdir()] == [path.name]
 
 
-def test_a_request_that_stands_twice_is_told_with_both_lines(path):
+def test_a_repeated_request_is_an_error_with_both_lines(path):
     path.write_bytes(b"\n".join([record("a").text, record("b").text, record("a", "other").text, b""]))
 
     with pytest.raises(ConfigError, match=r"line 3 repeats the request of line 1; delete one of the two"):

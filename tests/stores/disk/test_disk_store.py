@@ -1,4 +1,4 @@
-"""The store on disk: private, shared, patient with faults, and deaf to whatever a tampered row says."""
+"""Tests of the disk store: private modes, sharing, storage faults, tampered rows."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ainb.testing import FakeClock
 
 
 class Shelf:
-    """A disk store with a clock and a list of notices, driven from plain code."""
+    """A disk store with a fake clock and a list of notices, used from synchronous code."""
 
     def __init__(self, folder, **options):
         self.folder = Path(folder)
@@ -63,7 +63,7 @@ def shelf(tmp_path):
 
 
 def reopened(shelf):
-    """The same folder as another kernel sees it."""
+    """The same folder, opened by another kernel."""
     shelf.close()
     return Shelf(shelf.folder)
 
@@ -81,7 +81,7 @@ def test_what_is_set_can_be_read_at_once_and_by_the_next_kernel(shelf):
     assert shelf.notices == other.notices == []
 
 
-def test_folder_and_files_belong_to_one_person_alone(shelf):
+def test_folder_and_files_are_private(shelf):
     old = os.umask(0)
     try:
         shelf.set("k")
@@ -154,7 +154,7 @@ def test_another_kernel_that_clears_clears_for_all(shelf):
     other.close()
 
 
-def test_a_line_that_is_too_long_goes_to_memory(shelf, monkeypatch):
+def test_entries_beyond_a_full_queue_go_to_memory(shelf, monkeypatch):
     monkeypatch.setattr(write_line, "GATHER_SECONDS", 30)
     monkeypatch.setattr(write_line, "MAX_WAITING", 3)
     for key in "abcdef":
@@ -170,7 +170,7 @@ def test_a_line_that_is_too_long_goes_to_memory(shelf, monkeypatch):
 
 
 class Bomb:
-    """Unpickled, it makes a file."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -229,7 +229,7 @@ def test_a_tampered_row_runs_nothing_reads_nothing_deletes_nothing(tmp_path, cas
 
 
 def test_the_stock_disk_would_have_run_it(tmp_path):
-    """Proof that the payload of the tests above is live."""
+    """Control: the payload of the tests above runs in an unmodified `diskcache.Disk`."""
     marker = tmp_path / "marker"
     with diskcache.Cache(str(tmp_path / "stock")) as cache:
         cache["k"] = "text"

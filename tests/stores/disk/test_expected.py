@@ -1,4 +1,4 @@
-"""One look for many keys: what it finds missing is not looked for again, and nothing else changes."""
+"""Tests of the lookup of many keys at once: missing keys are not looked up again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ainb.testing import FakeClock
 
 
 class Shelf:
-    """A disk store in a folder that others may write too, and the statements that it reads with."""
+    """A disk store in a shared folder, with its SELECT statements recorded."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -36,7 +36,7 @@ class Shelf:
         self.store.expect("n", keys)
 
     def watch(self) -> None:
-        """Write down every SELECT from now on."""
+        """Record every SELECT from now on."""
 
         def note(statement: str) -> None:
             if statement.startswith("SELECT"):
@@ -59,7 +59,7 @@ def shelf(tmp_path):
 
 @pytest.fixture
 def other(shelf):
-    """The same folder as another kernel has it open."""
+    """The same folder, opened by another kernel."""
     made = Shelf(shelf.folder)
     yield made
     at_once(made.store.close())
@@ -109,7 +109,7 @@ def test_texts_that_wait_when_they_are_expected_are_found_once_they_are_written(
 
 def test_a_text_that_the_writer_has_under_way_is_found_once_it_is_written(shelf):
     shelf.set("k", "text", flush=False)
-    with shelf.store._queue.writing:  # the writer waits for it, the text in its hands or still queued
+    with shelf.store._queue.writing:  # blocks the writer, which has taken the text or has it in the queue
         shelf.expect("k")
     assert shelf.store.flush()
 
@@ -153,7 +153,7 @@ def test_what_another_kernel_writes_meanwhile_is_found_a_moment_later(shelf, oth
         "UPDATE Cache SET filename = 'x'",
     ],
 )
-def test_a_tampered_row_is_no_answer_and_told_once(shelf, change):
+def test_a_tampered_row_is_a_miss_and_one_notice(shelf, change):
     shelf.set("k", "text")
     shelf.sql(change)
     shelf.expect("k", "missing")
@@ -189,7 +189,7 @@ def test_a_file_that_cannot_be_read_costs_one_notice_and_memory_takes_over(shelf
 
     assert [shelf.get("k"), shelf.get("l")] == [None, "in memory"]
     assert ["disk cache cannot be used" in notice.text for notice in shelf.notices] == [True]
-    shelf.expect("l")  # the disk rests
+    shelf.expect("l")  # the disk is not used for a while
     assert shelf.get("l") == "in memory"
     shelf.clock.advance(REST_SECONDS)
     assert shelf.get("l") == "in memory"

@@ -1,4 +1,4 @@
-"""Random schedules through the Lua of the shared circuit, beside the circuit of one process."""
+"""Random schedules of the shared circuit's Lua scripts, compared with the circuit of one process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ schedules = st.lists(
 
 
 class Middle:
-    """Jitter that both sides use."""
+    """Fixed jitter for both implementations."""
 
     def random(self):
         return JITTER
@@ -43,8 +43,9 @@ class Middle:
 class Run:
     """One schedule.
 
-    With one probe a circuit of one process decides the same. With more, the server lets each probe expire by
-    itself, where a process lets them all expire together; then only what must hold of any circuit is checked.
+    With one probe, the scripts and the circuit of one process must agree. With more, each probe expires
+    separately on the server and all expire together in a process; then only the invariants of any circuit are
+    checked.
     """
 
     def __init__(self, lab, scripts, probes):
@@ -64,7 +65,7 @@ class Run:
         fixed = (item.window_seconds, item.minimum_calls, item.failure_rate, item.open_seconds)
         words = (*fixed, item.max_open_seconds, item.probes, JITTER, *args)
         run = self.lab.run
-        if name == "BEGIN":  # the one script that writes keys which expire within a schedule
+        if name == "BEGIN":  # the only script whose keys expire within a schedule
             run = partial(self.lab.run_with_expiry, pattern="probe:*")
         found = run(self.scripts[name], KEYS, *words)
         granted, self.state, generation, left, calls, failures = found.split(" ")
@@ -99,7 +100,7 @@ class Run:
         self.permits.append((self.picture[0], granted - 1, permit, key))
 
     def open(self, more):
-        """Failures until it is open, and the time until it may be probed."""
+        """Fail calls until the circuit is open, then step the clock."""
         for _ in range(self.options.minimum_calls if self.state == "closed" else 0):
             self.call(True)
         self.step(more)
@@ -109,7 +110,7 @@ class Run:
             self.call(failed)
 
     def call(self, failed):
-        """A call from its permit to its end."""
+        """Begin a call and end it."""
         count = len(self.permits)
         self.begin()
         if len(self.permits) > count:
@@ -149,7 +150,7 @@ class Run:
 
 
 def check_circuit(lab, scripts, *, examples, shrink=True):
-    """All properties; an AssertionError says which schedule broke one."""
+    """Check all properties; an AssertionError reports the failing schedule."""
 
     @seed(51)
     @thorough(examples, shrink=shrink)

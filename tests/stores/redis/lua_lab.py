@@ -1,6 +1,6 @@
-"""The Lua of the shared state on a real server, with a clock that tests turn.
+"""The Lua scripts of the shared state on a real server, with a clock that tests control.
 
-The text that runs is the package's own but for the one place where it asks the server what time it is.
+The scripts are those of the package except for the line that reads the server's time.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, Phase, settings
 from ainb.stores.redis.script import Script
 
 ASKS_TIME = "redis.call('TIME')"
-# Seconds and microseconds, as TIME answers.
+# Seconds and microseconds, as in the reply of TIME.
 TOLD_TIME = "{string.match(redis.call('GET', 'lab:clock'), '(%d+) (%d+)')}"
 START_US = 1_000_000_000_000
 MICRO = 1_000_000
-# Keys that expire: their time is taken from the server, and kept here.
+# Remove the expiry times of keys on the server and return them.
 TAKE_EXPIRY = """
 local found = {}
 for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
@@ -31,7 +31,7 @@ return found
 
 @dataclass(frozen=True)
 class LuaMutant:
-    """One broken line: `old` stands at most once in each script, and in one at the least."""
+    """A seeded fault: `old` occurs at most once in each script, and in at least one."""
 
     old: str
     new: str
@@ -39,7 +39,7 @@ class LuaMutant:
 
 
 def scripts_of(module: ModuleType, mutant: LuaMutant | None = None) -> dict[str, str]:
-    """The scripts of a module by name, one line of them broken where a mutant is given."""
+    """The scripts of a module by name; with `mutant`, with its fault."""
     texts = {name: item.text for name, item in vars(module).items() if isinstance(item, Script)}
     if mutant is None:
         return texts
@@ -52,7 +52,7 @@ def scripts_of(module: ModuleType, mutant: LuaMutant | None = None) -> dict[str,
 
 
 class Lab:
-    """One server under virtual time.
+    """A server under virtual time.
 
     Args:
         server: A running `Server`, which the lab empties.
@@ -71,7 +71,7 @@ class Lab:
 
     @property
     def now(self):
-        """As the scripts add it up."""
+        """The time in seconds, computed as in the scripts."""
         return self.now_us // MICRO + (self.now_us % MICRO) / 1e6
 
     def step(self, seconds):
@@ -87,7 +87,8 @@ class Lab:
         return self._script(text)(keys=keys, args=args)
 
     def run_with_expiry(self, text, keys, *args, pattern):
-        """`run`, and keep the time of keys that expire; in whole seconds, so that ours does not count."""
+        """`run`, and move the expiry of keys to virtual time, in whole seconds to exclude the running
+        time."""
         found = self.run(text, keys, *args)
         fresh = self.take_expiry(args=[pattern])
         for key, left_ms in zip(fresh[::2], fresh[1::2], strict=True):
@@ -105,7 +106,7 @@ class Lab:
 
 
 def thorough(examples, *, shrink=True):
-    """Settings of a property that runs so many examples."""
+    """Settings of a property test with this number of examples."""
     return settings(
         max_examples=examples,
         deadline=None,

@@ -1,4 +1,4 @@
-"""Random schedules through the Lua of the shared limiter, beside the buckets of one process."""
+"""Random schedules of the shared limiter's Lua scripts, compared with the buckets of one process."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ rest = st.one_of(
     st.tuples(st.just("leave"), owners),
     st.tuples(st.just("beat"), owners),
 )
-# Somebody who takes whatever there is for a while.
+# A caller that takes every available permit for a while.
 greedy = st.tuples(st.just("steady"), st.integers(1, 15), st.sampled_from([1.0, 2.5]))
 schedules = st.lists(
     st.one_of(acquires, acquires, steps, steps, settles, throttles, rest), min_size=10, max_size=40
 )
 steady = st.lists(st.one_of(acquires, steps, greedy, greedy), min_size=2, max_size=8)
 
-# Chance seldom throttles one call twice, and settles it later.
+# Random schedules seldom throttle one call twice and settle it later.
 TWICE_THROTTLED = [
     ("acquire", "a", 0, False, -1),
     ("step", 0.7),
@@ -60,7 +60,7 @@ TWICE_THROTTLED = [
 
 
 class Model:
-    """What the scripts should do: the buckets of one process, and a line written down a second time."""
+    """Reference for the scripts: the buckets of one process, and a second implementation of the queue."""
 
     def __init__(self, now):
         self.core = LimiterCore(LIMIT, None, now)
@@ -70,7 +70,7 @@ class Model:
         self.arrivals = 0
 
     def acquire(self, owner, cost, patience, *, is_first, now):
-        """Whether it is granted, and the wait where it is not."""
+        """Whether a permit is granted, and the wait if it is not."""
         self.queue = {name: entry for name, entry in self.queue.items() if entry[1] >= now}
         mine = self.queue.get(owner)
         before = mine[0] if is_first and mine else math.inf
@@ -137,7 +137,7 @@ class Run:
         self.model.beats[owner] = self.lab.now
 
     def acquire(self, owner, amount, is_first, patience):
-        if owner != "c":  # which nobody hears of
+        if owner != "c":  # which sends no heartbeat
             self.beat(owner)
         cost, now = (1, amount, 0, 0), self.lab.now
         words = (*cost, int(is_first), SLOTS, patience, LIVE_SECONDS)
@@ -199,8 +199,7 @@ class Run:
             assert math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6), (place, found, expected)
 
     def check_grants(self):
-        """Between any two grants no more than a full bucket and what flowed back; strict: no minute sees
-        more than the limit."""
+        """Check each window against bucket and refill; in strict mode, each minute against the limit."""
         capacity = LIMIT.requests_per_minute / 6
         rate = (LIMIT.requests_per_minute - (capacity if self.strict else 0)) / 60
         for first, start in enumerate(self.granted):
@@ -209,7 +208,7 @@ class Run:
 
 
 def check_limiter(lab, scripts, *, examples, shrink=True):
-    """All properties; an AssertionError says which schedule broke one."""
+    """Check all properties; an AssertionError reports the failing schedule."""
 
     @seed(31)
     @thorough(examples, shrink=shrink)

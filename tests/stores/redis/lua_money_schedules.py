@@ -1,4 +1,4 @@
-"""Random schedules of several processes through the Lua of the shared budget, beside sums kept by hand."""
+"""Random schedules of several processes on the shared budget's Lua scripts, compared with a simple model."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ schedules = st.lists(
 
 
 AWAY = LIVE_SECONDS + 1
-# Random schedules seldom reach a death with calls under way, and what comes after it.
+# Random schedules seldom reach the death of a process with calls in flight, and its aftermath.
 DIRECTED = [
-    # A process with calls and money at hand dies; another needs its money; late settlements put it right.
+    # A process with calls and drawn money dies; another needs that money; late settlements correct the sums.
     [
         *(("draw", "a", 200, 0), ("send", "a", 40), ("settle", 0, 2, share), ("send", "a", 60)),
         *(("send", "a", 50), ("step", AWAY), ("draw", "b", 900 - late, 0)),
@@ -53,20 +53,20 @@ DIRECTED = [
     for share in (0, 10_000, 400_000)
     for late in (1, 30, 70)
 ] + [
-    # One of its calls is a job, whose money counts in full.
+    # One of its calls is a job, whose reservation counts in full.
     [
         *(("draw", "a", 300, 0), ("send", "a", 10), ("send", "a", 20), ("send", "a", 30), ("send", "a", 40)),
         *(("settle", 0, 1, 10_000), ("step", AWAY), ("draw", "b", 800, 0)),
         *(("settle", 2, 40, 0), ("settle", 0, 3, 0), ("settle", 0, 3, 0)),
     ],
-    # It comes back under another name, learns other shares, and dies again.
+    # It returns under another name, records other shares, and dies again.
     [
         *(("draw", "a", 300, 0), ("send", "a", 100), ("settle", 0, 1, 10_000), ("send", "a", 100)),
         *(("step", AWAY), ("draw", "b", 850, 0), ("give_back", "b", 850), ("draw", "a", 300, 0)),
         *(("send", "a", 100), ("send", "a", 100), ("settle", 1, 30, 400_000), ("step", AWAY)),
         *(("draw", "b", 800, 0), ("settle", 0, 9, 0), ("settle", 0, 9, 0)),
     ],
-    # What is lost is known to who was told last.
+    # Lost data is restored from the process with the latest reply.
     [
         *(("draw", "a", 300, 0), ("spend", "b", 50), ("spend", "b", -20), ("lose", "spent")),
         *(
@@ -81,8 +81,7 @@ DIRECTED = [
 
 
 class Run:
-    """One schedule. A process that has something to say is heard of first, as by its heartbeat, or takes a
-    new name."""
+    """One schedule. Before an operation, its process sends a heartbeat, under a new name if it is dead."""
 
     def __init__(self, lab, scripts):
         lab.reset()
@@ -93,7 +92,7 @@ class Run:
         self.told, self.worst, self.booked = {}, {}, {}
 
     def script(self, name, *args):
-        """Run a script, told what the caller was told last; the caller is the first of `args`."""
+        """Run a script with the last reply to the caller, which is the first of `args`."""
         caller = args[0] if args else "c"
         epoch, known = self.told.get(caller, (0, 0))
         found = self.lab.run(self.scripts[name], KEYS, DAY, "", epoch, known, *args)
@@ -110,11 +109,11 @@ class Run:
         self.lab.step(seconds)
 
     def name(self, owner):
-        """The owner's name; another one where it was declared dead."""
+        """The owner's name; a new one if the owner was declared dead."""
         name = self.names.get(owner, owner)
         if name in self.beats and self.lab.client.zscore("peers", name) is None:
             assert self.script("DRAW", name, 1, 1, LIMIT, LIVE_SECONDS, 0)[0] == -1, (
-                "the dead are given money"
+                "a dead process is granted money"
             )
             name = self.names[owner] = f"{name}+"
         self.beats[name] = self.lab.now
@@ -140,7 +139,7 @@ class Run:
             assert self.spent + self.aside() <= LIMIT
 
     def bury(self):
-        """What the dead had sent counts as spent, and the rest comes back."""
+        """Sent calls of dead processes count as spent, and their other money is released."""
         held = {*self.pots, *(name for name, _ in self.sent)}
         for name in [name for name in held if self.beats[name] < self.lab.now - LIVE_SECONDS]:
             self.pots.pop(name, None)
@@ -164,12 +163,12 @@ class Run:
         self.sent[name, serial] = amount
 
     def say_again(self, place):
-        """A report whose answer was lost is told a second time."""
+        """Repeat a report whose reply was lost."""
         if place < len(self.reports) and self.reports[place][:2] in self.sent:
             self.script("SENT", *self.reports[place])
 
     def settle(self, place, cost, worst):
-        """A settlement, told twice; what was booked for a call whose owner seemed dead is put right."""
+        """Settle a call, twice; corrects the booking of a call whose owner was declared dead."""
         if place >= len(self.reports):
             return
         name, serial, amount = self.reports.pop(place)
@@ -196,12 +195,12 @@ class Run:
         self.pots[name] = max(0, self.pots.get(name, 0) - amount)
 
     def restore(self, owner, _least):
-        """A process that comes back says what it holds."""
+        """A returning process reports its reservations."""
         name = self.name(owner)
         self.script("RESTORE", name, self.pots.get(name, 0))
 
     def lose(self, what):
-        """Keys are gone: nothing is granted until each process has said what it knows and holds."""
+        """Delete keys: nothing is granted until each process has reported its state and its reservations."""
         keys = what.split()
         told = any(spent > 0 for _, spent in self.told.values())
         opened = self.lab.client.hexists("aside", "here")
@@ -211,12 +210,12 @@ class Run:
                 self.script("LOOK", max(self.told, key=lambda name: self.told[name][1]))
             self.lab.client.zadd("peers", {"newcomer": self.lab.now})
             granted, *_ = self.script("DRAW", "newcomer", 1, 1, LIMIT, LIVE_SECONDS, 0)
-            assert granted == 0, "money is drawn though what was known is lost"
+            assert granted == 0, "money is granted before lost costs are restored"
             self.told.pop("newcomer")
             self.lab.client.zrem("peers", "newcomer")
         for name in list(self.told):
             self.script("LOOK", name)
-        self.lab.client.delete("new")  # as its time is over
+        self.lab.client.delete("new")  # as if it had expired
         if "aside" in keys:
             self.hold_anew()
 
@@ -226,7 +225,7 @@ class Run:
             held = self.pots.get(name, 0) + sum(part for (who, _), part in self.sent.items() if who == name)
             if self.lab.client.zscore("peers", name) is not None:
                 granted, *_ = self.script("DRAW", name, 1, 1, LIMIT, LIVE_SECONDS, held)
-                assert granted == 0, "money is drawn though what is held was lost"
+                assert granted == 0, "money is granted before lost reservations are restored"
         for name in mine:
             self.script("RESTORE", name, self.pots.get(name, 0))
         for (name, serial), amount in self.sent.items():
@@ -235,11 +234,11 @@ class Run:
     def compare(self):
         _, spent, aside = self.script("LOOK")
         assert (spent, aside) == (self.spent, self.aside())
-        assert spent + aside <= LIMIT + self.passed, "more than the limit, beyond what nobody had reserved"
+        assert spent + aside <= LIMIT + self.passed, "the limit is exceeded by more than unreserved costs"
 
 
 def check_the_rest(lab, scripts):
-    """What schedules do not hold: another database, resets, expiry, and who is no peer any more."""
+    """Check cases outside the schedules: another database, resets, expiry, missing peers."""
     run = Run(lab, scripts)
     lab.client.set("data", "first")
 
@@ -262,7 +261,7 @@ def check_the_rest(lab, scripts):
     assert ask("LOOK") == "0 0 300 0"
     assert ask("SETTLE", "a", "1", 50, "10000") == "0 50 200 0"
     assert ask("RESET") == "0 0 200 1"
-    assert ask("LOOK", known=(0, 50)) == "0 0 200 1", "what was reset is taken for lost"
+    assert ask("LOOK", known=(0, 50)) == "0 0 200 1", "a reset is taken for a loss"
     assert ask("RESTORE", "a", 30) == "0 0 30 1"
     assert lab.client.pttl("owners") > 0
     lab.client.persist("spent")
@@ -275,9 +274,13 @@ def check_the_rest(lab, scripts):
     assert lab.client.hkeys("owners") == []
     lab.client.delete("peers")
     run.name("c")
-    assert ask("DRAW", "c", 993, 993, LIMIT, LIVE_SECONDS, 0) == "0 7 993 1", "who is not in the list is dead"
+    assert ask("DRAW", "c", 993, 993, LIMIT, LIVE_SECONDS, 0) == "0 7 993 1", (
+        "a process that is missing in the list counts as dead"
+    )
     assert lab.client.zscore("peers", "b") < lab.now
-    assert ask("DRAW", "c", 993, 993, LIMIT, LIVE_SECONDS, 0) == "0 7 993 1", "it has no time to speak up"
+    assert ask("DRAW", "c", 993, 993, LIMIT, LIVE_SECONDS, 0) == "0 7 993 1", (
+        "a missing process has no time for a heartbeat"
+    )
     lab.step(4.0)
     assert ask("DRAW", "c", 993, 993, LIMIT, LIVE_SECONDS, 0) == "993 7 993 1"
     lab.client.delete("spent", "aside")
@@ -285,7 +288,7 @@ def check_the_rest(lab, scripts):
 
 
 def check_money(lab, scripts, *, examples, shrink=True):
-    """All properties; an AssertionError says which schedule broke one."""
+    """Check all properties; an AssertionError reports the failing schedule."""
 
     @seed(41)
     @thorough(examples, shrink=shrink)

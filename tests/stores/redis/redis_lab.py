@@ -1,5 +1,4 @@
-"""A real Redis server on loopback that tests start, stop, freeze and kill by its pid; and sessions in
-processes of their own."""
+"""Helpers of the Redis tests: a real server to start, stop and freeze, and sessions in child processes."""
 
 from __future__ import annotations
 
@@ -18,12 +17,12 @@ import pytest
 
 PATIENCE_SECONDS = 60
 ROOT = Path(__file__).parents[3]
-# Before the fixture that takes every option out of the environment.
+# Read before a fixture removes every option from the environment.
 REQUIRED = "redis" in os.environ.get("AINB_TEST_REQUIRE", "")
 
 
 def require_server() -> str:
-    """The program, or a skip that says why; a failure where it must be there."""
+    """Path of redis-server. Without it the test is skipped, or fails if the environment requires Redis."""
     program = shutil.which("redis-server")
     if program is None:
         reason = "redis-server is not installed; apt-get install redis-server"
@@ -40,7 +39,7 @@ def free_port() -> int:
 
 
 class Server:
-    """One server without files, so that a restart forgets everything."""
+    """A server without persistence: a restart loses all data."""
 
     def __init__(self, folder: Path, *, password: str | None = None):
         self.program = require_server()
@@ -94,7 +93,7 @@ class Server:
             self.process.wait(PATIENCE_SECONDS)
 
     def close(self):
-        """End the server and every process that a test has left behind."""
+        """End the server and every remaining child process."""
         self.stop()
         for child in self.children:
             if child.poll() is None:
@@ -108,7 +107,7 @@ class Server:
         self.start()
 
     def ask(self, *words):
-        """A plain client for looking behind the scenes."""
+        """Run a command with a plain client."""
         import redis
 
         with redis.Redis(port=self.port, password=self.password, decode_responses=True) as client:
@@ -139,15 +138,15 @@ def state(session):
 
 
 def until(condition):
-    """Wait for a condition, not for ever."""
+    """Wait for a condition, at most `PATIENCE_SECONDS`."""
     give_up = time.monotonic() + PATIENCE_SECONDS
     while not condition():
-        assert time.monotonic() < give_up, "it never came"
+        assert time.monotonic() < give_up, "the condition was not met in time"
         time.sleep(0.02)
 
 
 def spawn(server: Server, home: Path, body: str, *more: object) -> subprocess.Popen:
-    """A process that runs `body` with a session of its own; it prints JSON lines."""
+    """Start a process that runs `body` with a new session and prints JSON lines."""
     text = textwrap.dedent(HEAD) + textwrap.dedent(body)
     words = [sys.executable, "-c", text, server.url, str(home), *map(str, more)]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -162,7 +161,7 @@ def last_words(process: subprocess.Popen) -> dict:
     return json.loads(out.strip().splitlines()[-1])
 
 
-# A process that pays for an answer; its arguments are the seconds that this takes, and its name.
+# A process that pays for an answer; its arguments are the seconds this takes, and its name.
 HOLDER = """
 s = session(rate_limit=None)
 @s.guard(model="shared")

@@ -1,4 +1,4 @@
-"""State on one real Redis server as a session uses it: limits, circuits, answers, addresses."""
+"""Tests of shared state on a real Redis server: rate limits, circuits, answers, addresses."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def open_session(server, tmp_path):
 
 @pytest.fixture
 def two_states(open_session):
-    """Two processes' worth of shared state, in one."""
+    """Shared state of two sessions in this process, as if of two processes."""
     return [open_session().core.stages.shared for _ in range(2)]
 
 
@@ -68,10 +68,10 @@ def run(work):
 pytestmark = pytest.mark.redis
 
 
-# The rate limit
+# Rate limit
 
 
-def test_a_permit_that_one_took_the_other_does_not_get(two_states):
+def test_a_permit_taken_by_one_process_is_not_granted_to_another(two_states):
     one, two = [item.limiter(RateLimit(requests_per_minute=6, on_full="raise"), PLACE) for item in two_states]
 
     run(one.acquire(ONE_REQUEST))
@@ -93,13 +93,13 @@ def test_slots_are_shared_and_come_back(two_states):
     def is_free():
         try:
             return run(two.acquire(ONE_REQUEST))
-        except RateLimitError:  # nobody waits for the settlement, which travels on another connection
+        except RateLimitError:  # the settlement is sent on another connection and is not awaited
             return False
 
     until(is_free)
 
 
-def test_who_waits_for_a_slot_gets_it_from_the_other_process(two_states):
+def test_a_waiter_gets_the_slot_of_another_process(two_states):
     one, two = [item.limiter(RateLimit(concurrency=1), PLACE) for item in two_states]
 
     async def story():
@@ -139,7 +139,7 @@ def test_a_429_slows_all_processes_down_and_its_pause_holds_for_all(two_states):
     assert 28 < caught.value.retry_after <= 30
 
 
-def test_limits_that_headers_teach_hold_for_all(two_states):
+def test_limits_learnt_from_headers_hold_for_all_processes(two_states):
     one, two = [item.limiter(RateLimit(on_full="raise"), PLACE) for item in two_states]
 
     one.learn([("requests", 60.0, 1.0, None)])
@@ -158,7 +158,7 @@ def test_a_wait_that_passes_the_deadline_is_refused_at_once(two_states):
 
 
 def test_a_big_request_is_not_starved_by_another_process_with_small_ones(two_states):
-    options = RateLimit(tokens_per_minute=6000, concurrency=None)  # a bucket of 1000, 100 a second
+    options = RateLimit(tokens_per_minute=6000, concurrency=None)  # a bucket of 1000, 100 per second
     one, two = [item.limiter(options, PLACE) for item in two_states]
 
     async def story():
@@ -176,7 +176,7 @@ def test_a_big_request_is_not_starved_by_another_process_with_small_ones(two_sta
         others.cancel()
         return took
 
-    assert run(story()) < 4  # it needs 2 s; starved it would never come
+    assert run(story()) < 4  # it needs 2 s; without fairness it would never be granted
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.001, 0.05])
@@ -216,7 +216,7 @@ def test_a_model_that_runs_in_this_process_keeps_limits_of_its_own(open_session)
     assert type(session.core.stages.breakers.of(call)).__name__ == "CircuitBreaker"
 
 
-# The circuit
+# Circuit
 
 
 def fail(session, name):
@@ -259,7 +259,7 @@ def test_of_all_callers_of_all_processes_two_probe_and_their_success_closes_the_
     assert script.played - 2 == 2
     assert outcomes.count("well") == 2
     assert set(outcomes) == {"well", "CircuitOpenError"}
-    for session in sessions:  # the one whose calls did not probe hears of it with its next heartbeat
+    for session in sessions:  # the session without a probe gets the state with its next heartbeat
         until(lambda session=session: session.core.stages.breakers.find("scripted:ill")[0].state == "closed")
     assert [session.ask("now", model="scripted:ill").text for session in sessions] == ["well", "well"]
 
@@ -353,7 +353,7 @@ def test_a_failure_lets_the_next_one_pay_at_once(open_session):
         one.ask("same", model="scripted:shaky")
 
     assert two.ask("same", model="scripted:shaky").text == "good"
-    assert time.monotonic() - began < 4  # a lease that is not given back lasts 5 s
+    assert time.monotonic() - began < 4  # a lease that is not returned lasts 5 s
 
 
 def test_clearing_forgets_the_answers_of_this_namespace_alone(open_session, server):
@@ -370,7 +370,7 @@ def test_clearing_forgets_the_answers_of_this_namespace_alone(open_session, serv
 # Status, addresses, secrets
 
 
-def test_status_names_the_store_its_distance_and_who_else_is_there(open_session, server):
+def test_status_names_the_server_its_latency_and_the_peers(open_session, server):
     one, two = open_session(), open_session()
     until(lambda: state(one)["peers"] == 1)
 
@@ -384,7 +384,7 @@ def test_status_names_the_store_its_distance_and_who_else_is_there(open_session,
     assert row["peer_names"] == two.core.stages.shared.client.owner
 
 
-def test_a_session_that_is_closed_is_nobodys_peer(open_session):
+def test_a_closed_session_is_no_peer(open_session):
     one, two = open_session(), open_session()
     until(lambda: state(one)["peers"] == 1)
 
@@ -393,7 +393,7 @@ def test_a_session_that_is_closed_is_nobodys_peer(open_session):
     until(lambda: state(one)["peers"] == 0)
 
 
-def test_a_password_opens_the_door_and_is_never_shown(tmp_path, caplog, monkeypatch):
+def test_a_password_is_used_and_never_shown(tmp_path, caplog, monkeypatch):
     guarded = Server(tmp_path, password="tea-for-2")
     said = []
     try:
@@ -497,7 +497,7 @@ def test_nothing_of_redis_is_loaded_when_state_is_local():
 @pytest.mark.parametrize(
     "word", ["", "line\r\nbreak", "näme", "日本", "$3\r\nabc", 7, -0.1, 1e-7, 10**18, "x" * 200_000]
 )
-def test_words_reach_the_server_as_they_are(two_states, word):
+def test_arguments_reach_the_server_unchanged(two_states, word):
     client = two_states[0].client
 
     assert run(client.run_command(("ECHO", word))) == str(word)

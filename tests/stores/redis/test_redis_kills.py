@@ -1,4 +1,4 @@
-"""Processes that are killed or held up while they spend a budget that is shared on a real Redis."""
+"""Tests of processes that are killed or stopped while they spend a budget that is shared on a real Redis."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ report(done=True)
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_whoever_is_killed_the_limit_holds_and_is_used(server, tmp_path, record_property, seed):
+def test_with_random_kills_the_limit_holds_and_is_used(server, tmp_path, record_property, seed):
     served = tmp_path / "served"
     served.touch()
     rng = random.Random(seed)
@@ -106,7 +106,7 @@ def test_a_killed_batch_counts_about_what_was_served(server, tmp_path, monkeypat
             "openai:gpt-4o", home=tmp_path, api_base=provider.base_url, budget=budget
         ) as session:
             one = session.ask("row 100000").cost_usd
-            # Whoever needs the dead one's money settles for it.
+            # A process that needs the money of the dead one settles its calls.
             day = session.budget_status()[0].name
             status = session.budget_status()[0]
             need = 100 - status.spent_usd - status.reserved_usd + Decimal("0.01")
@@ -163,7 +163,7 @@ report(done=True)
 
 
 def test_a_process_that_was_held_up_and_taken_for_dead_pays_the_difference(server, tmp_path):
-    """Its three calls of $1 counted as $0.2 each; they cost $1 together."""
+    """Its three calls were reserved at $1 each and counted as $0.2 each; together they cost $1."""
     held = spawn(server, tmp_path / "a", HELD)
     assert held.stdout.readline() == "held\n"
     held.send_signal(signal.SIGSTOP)

@@ -1,4 +1,4 @@
-"""Identical calls of several processes are paid once, and none waits behind what holds up another one."""
+"""Tests of leases: identical calls of several processes are paid once, and only running calls are awaited."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def open_session(server, tmp_path, monkeypatch):
 
 
 def answering(seen):
-    """An answer; calls for a pause get one that outlives the test."""
+    """A plan that answers; prompts for a pause are answered after the end of the test."""
     text = seen.body["messages"][-1]["content"]
     if "hang" in text:
         return Fault(action="hang")
@@ -86,7 +86,7 @@ HELD = [held_by_rate_limit, held_by_budget, held_by_concurrency, held_by_another
 
 
 @pytest.mark.parametrize("hold", HELD)
-def test_who_is_free_to_send_does_not_wait_for_who_is_not(open_session, hold):
+def test_a_call_that_can_be_sent_does_not_wait_for_a_delayed_one(open_session, hold):
     with FaultServer(plan=answering) as provider:
         two = open_session(provider)
         _one, waiting = hold(open_session, provider)
@@ -97,7 +97,7 @@ def test_who_is_free_to_send_does_not_wait_for_who_is_not(open_session, hold):
         waiting.cancel()
 
 
-def test_who_was_refused_leaves_nothing_that_others_wait_for(open_session):
+def test_a_refused_call_leaves_no_lease(open_session):
     with FaultServer(plan=answering) as provider:
         one = open_session(provider, rate_limit=RateLimit(requests_per_minute=1))
         two = open_session(provider)
@@ -110,7 +110,7 @@ def test_who_was_refused_leaves_nothing_that_others_wait_for(open_session):
 
 
 @pytest.mark.parametrize("number", [2, 3])
-def test_who_meets_another_one_sending_is_given_its_answer(open_session, number):
+def test_a_call_gets_the_answer_of_an_identical_one_in_flight(open_session, number):
     with FaultServer(plan=answering) as provider:
         sessions = [open_session(provider) for _ in range(number)]
         jobs = [session.submit(SAME) for session in sessions for _ in range(3)]
@@ -124,7 +124,7 @@ def test_who_meets_another_one_sending_is_given_its_answer(open_session, number)
         )
 
 
-def test_who_waits_with_money_and_a_slot_gives_them_back(open_session):
+def test_a_waiter_returns_its_money_and_slot(open_session):
     with FaultServer(plan=answering) as provider:
         limit = RateLimit(concurrency=1)
         budget = ainb.Budget(usd=1, per="session")

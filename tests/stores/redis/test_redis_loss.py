@@ -1,4 +1,4 @@
-"""A server that has lost its data, or a part of it, cannot have a hard budget spent twice."""
+"""Tests of lost data on the server: a hard budget is not spent twice."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def restart(server):
 
 
 def failover(server):
-    """To a replica that did not get the last writes: another server, with the same data of a while ago."""
+    """Fail over to a replica without the last writes: another server with older data."""
     server.restart()
     assert booked(server) == 2
 
@@ -92,7 +92,7 @@ async def spend(ledger, estimate, cost):
 
 @pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)
 def test_what_was_spent_and_is_under_way_is_not_there_for_others(server, open_session, harm):
-    """Of $10 one process has spent six, sent two and reserved one; others ask for more than is left."""
+    """Of $10 one process has spent 6, sent calls for 2 and reserved 1; others ask for more than the rest."""
     rich, idle = open_session(), open_session()
     until(lambda: state(rich)["connected"] and state(idle)["connected"])
     ledger = rich.core.stages.ledger
@@ -110,7 +110,7 @@ def test_what_was_spent_and_is_under_way_is_not_there_for_others(server, open_se
         clients = [session.core.stages.shared.client for session in (rich, idle)]
         servers = {client._run_id for client in clients}
         await asyncio.to_thread(harm, server)
-        if harm in {restart, failover}:  # while no server is there, each process has a share of its own
+        if harm in {restart, failover}:  # without a server, each process has its own share of the budget
             await asyncio.to_thread(until, lambda: not servers & {client._run_id for client in clients})
             await asyncio.to_thread(until, lambda: not any(client.is_down for client in clients))
         newcomer = open_session()
@@ -149,7 +149,7 @@ def test_a_reset_by_one_is_no_loss_for_another(server, open_session):
 
 
 def test_a_budget_that_is_lost_while_many_spend_is_not_passed(server, open_session):
-    """Several processes' worth of calls, and the data goes again and again."""
+    """Calls of several sessions, while the data is deleted repeatedly."""
     sessions = [open_session() for _ in range(3)]
     ledgers = [session.core.stages.ledger for session in sessions]
     paid, outages = [], []
@@ -180,7 +180,7 @@ def test_a_budget_that_is_lost_while_many_spend_is_not_passed(server, open_sessi
     ENGINE.run(main())
 
     total = sum(paid)
-    # In an outage, which a busy machine may bring about, each process has a share of its own.
+    # In an outage, which load on the machine may cause, each process has its own share of the budget.
     assert total <= 10 + 2 * len(outages)
     assert total >= Decimal("9.5")
     until(lambda: booked(server) >= total)

@@ -1,4 +1,4 @@
-"""A real Redis server that stops, hangs and comes back: the call goes on, the person is told once."""
+"""Tests of outages of a real Redis server: calls continue, and one notice is given."""
 
 from __future__ import annotations
 
@@ -104,14 +104,14 @@ def test_a_hanging_server_whose_buffers_are_full_lets_every_caller_go(server, op
     assert ENGINE.run(client.run_command(("PING",))) == "PONG"
 
 
-def test_a_process_that_was_held_up_itself_does_not_blame_the_server(open_session, said):
+def test_a_blocked_process_does_not_report_an_outage_of_the_server(open_session, said):
     client = open_session().core.stages.shared.client
 
     async def held_up():
         answer = asyncio.ensure_future(client.run_command(("PING",)))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        time.sleep(0.4)  # noqa: ASYNC251 - this is what holds the loop up
+        time.sleep(0.4)  # noqa: ASYNC251 - blocks the loop on purpose
         return await answer
 
     assert [ENGINE.run(held_up()) for _ in range(3)] == ["PONG"] * 3
@@ -155,7 +155,7 @@ async def spend(ledger, estimate, cost):
     return True
 
 
-def test_what_is_spent_while_the_server_is_away_is_told_when_it_is_back(server, open_session):
+def test_costs_during_an_outage_are_reported_after_it(server, open_session):
     session = open_session()
     ledger = session.core.stages.ledger
     assert ENGINE.run(spend(ledger, 1, 1))
@@ -171,7 +171,7 @@ def test_what_is_spent_while_the_server_is_away_is_told_when_it_is_back(server, 
     assert ENGINE.run(spend(ledger, 4, 4))
 
 
-def test_a_server_that_has_lost_everything_is_told_what_was_spent(server, open_session):
+def test_costs_are_reported_to_a_server_that_lost_its_data(server, open_session):
     session = open_session()
     ledger = session.core.stages.ledger
     assert ENGINE.run(spend(ledger, 6, 6))

@@ -1,4 +1,4 @@
-"""Several processes on one real Redis server: one limit, one budget, one paid answer."""
+"""Tests of several processes on a real Redis server: shared rate limit, shared budget, one paid answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def server(tmp_path):
 
 
 def run_all(server, tmp_path, body, *more):
-    """Start all, wait until each is ready, then let them go at once."""
+    """Start all processes, wait until each is ready, then let them run at the same time."""
     gate = tmp_path / "go"
     running = [spawn(server, tmp_path / f"home{number}", body, gate, *more) for number in range(PROCESSES)]
     for process in running:
@@ -81,7 +81,7 @@ def test_four_processes_keep_one_limit_and_share_it_evenly(server, tmp_path):
     elapsed = grants[-1] - grants[0]
     assert len(grants) <= bucket + rate * elapsed + 1
     assert len(grants) >= 0.9 * (bucket + rate * elapsed)
-    # The first bucket goes to whoever is up first; what flows after it is what is shared.
+    # The fastest process may take the whole first bucket; only the later refill is shared evenly.
     late = [sum(moment > grants[0] + 1.0 for moment in one["grants"]) for one in found]
     assert max(late) <= 1.2 * sum(late) / PROCESSES + 1, (shares, late)
     assert min(late) >= 0.8 * sum(late) / PROCESSES - 1, (shares, late)

@@ -1,5 +1,4 @@
-"""Random schedules through the Lua of the shared state, under a clock that the tests turn, and mutants
-that they must notice."""
+"""Property and mutation tests of the Lua scripts of the shared state under a virtual clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shared state beside wrong passwords, clocks and names, and changing servers: calls go on, nothing mixes."""
+"""Tests of shared state with wrong passwords, wrong clocks, namespaces, and changing servers."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def change_password(server):
 
 
 def become_replica(server):
-    # Of a primary that does not answer: writes are refused with READONLY, as after a failover.
+    # A replica of an unreachable primary: writes are refused with READONLY, as after a failover.
     server.ask("REPLICAOF", "127.0.0.1", "1")
 
 
@@ -142,7 +142,7 @@ def test_a_batch_goes_on_when_the_server_changes_under_it(server, provider, open
     assert list(frame["reply"]) == ROWS
     assert provider.hits == len(ROWS)
     assert done
-    assert len(state_notices(said)) <= 2  # that it is away, and that it is back
+    assert len(state_notices(said)) <= 2  # one for the outage, one for the recovery
     spent = session.budget_status()[0].spent_usd
     assert spent >= Decimal(str(frame["cost_usd"].sum())) * Decimal("0.99")
 
@@ -177,7 +177,7 @@ def test_namespaces_do_not_mix(server, provider, open_session):
     for name, session in sessions.items():
         assert session.ask("the same for all").text == "the same for all", name
 
-    assert provider.hits == len(NAMES)  # nobody was given another's answer
+    assert provider.hits == len(NAMES)  # no namespace got an answer of another one
     for name in ("team", "..", "-"):
         sessions[name].clear_cache()
     again = {name: session.ask("the same for all").cached for name, session in sessions.items()}
@@ -196,7 +196,7 @@ def test_a_namespace_that_could_be_a_pattern_or_another_key_is_refused(tmp_path,
 
 
 class SkewedClock(SystemClock):
-    """The system's clock with a wrong wall clock."""
+    """The system clock with a wrong wall time."""
 
     def __init__(self, seconds):
         self.seconds = seconds

@@ -1,3 +1,5 @@
+"""Tests of the frames of calls, costs, errors and summaries."""
+
 from __future__ import annotations
 
 import datetime as dt
@@ -32,7 +34,7 @@ def utc_plus_14(monkeypatch):
 
 @pytest.fixture
 def log(make_log):
-    """Ten calls on two days: seven paid, a hit, a failure, a refusal; the last day is today."""
+    """Ten calls on two days, the last of which is today: seven paid, a hit, a failure, a refusal."""
     log = make_log(clock=FakeClock(START + 86_400 + 100))
     for number in range(6):
         log.listener(finished(number, ended_at=START + number, model=f"m{number % 2}"))

@@ -1,3 +1,5 @@
+"""Tests of the frames behind panels: spending, failures, models, batches."""
+
 from __future__ import annotations
 
 from decimal import Decimal
@@ -17,7 +19,7 @@ DAY = 86_400
 
 @pytest.fixture
 def log(make_log):
-    """Two days: three calls of yesterday; a hit, a free and an unpriced call and four failures of today."""
+    """Three calls of yesterday; a hit, a free call, an unpriced call and four failures of today."""
     log = make_log(clock=FakeClock(START + DAY + 100))
     tell = log.listener
     for number in range(3):
@@ -143,7 +145,7 @@ def test_kinds_have_names_that_people_know_and_say_what_to_do(log):
 @pytest.mark.parametrize(
     ("by", "place"), [("kind and provider", "openai"), ("kind and model", "openai:gpt-5-mini")]
 )
-def test_kinds_can_be_told_apart_by_place(log, by, place):
+def test_kinds_can_be_split_by_place(log, by, place):
     frame = failures.kinds(log, by, window=LAST_DAY)
 
     assert set(frame["where"]) == {place}

@@ -1,6 +1,6 @@
-"""A log of very many made-up calls in seconds: rows of one session, copied by SQLite to the others.
+"""Make a log of very many calls in seconds: SQLite copies the rows of one session to the others.
 
-Rows lie in the order in which calls ended, so that some started before the row above them.
+Rows are in the order in which calls ended, so that some started before the row above them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ NOTEBOOKS = 10
 
 
 def fill(path: Path, count: int) -> None:
-    """A log of `count` calls over the last DAYS days, three sessions a day, ten notebooks in turn.
+    """Make a log of `count` calls over the last DAYS days, with three sessions per day and ten notebooks in
+    turn.
 
     Args:
-        path: Where the log is made.
-        count: How many calls.
+        path: File of the log.
+        count: Number of calls.
     """
     store = LogStore(open_log(path))
     rng = random.Random(1)
@@ -49,7 +50,7 @@ def fill(path: Path, count: int) -> None:
         ],
     )
     connection.execute(_COPY, (SESSIONS, round(length * 1e6), NOTEBOOKS, each, count - each))
-    # What the first session added by itself is counted once more with all others.
+    # The sums of the first session are computed again below, with those of all others.
     for table in TABLES:
         connection.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
     add_new(connection, 0)
@@ -61,7 +62,7 @@ def _notebook(place: int) -> str:
     return f"analysis-{place}.ipynb"
 
 
-# What differs from session to session; the rest is copied.
+# Columns that differ from session to session; the rest is copied.
 _CHANGED = {
     "started_us": "started_us + place * span",
     "session_id": "(SELECT id FROM words WHERE word = 'session-' || place)",

@@ -1,3 +1,5 @@
+"""Tests of the usage log: writing, storage faults, migration, pruning, several processes."""
+
 from __future__ import annotations
 
 import contextlib
@@ -57,7 +59,7 @@ def test_two_sessions_of_a_home_share_a_log_and_a_thread(make_log):
     assert [row.session_id for row in one.recent()] == [one.session_id, other.session_id]
 
 
-def test_folder_and_file_are_the_persons_alone(make_log, tmp_path):
+def test_folder_and_file_are_private(make_log, tmp_path):
     old = os.umask(0)
     try:
         log = make_log(tmp_path / "new" / "usage.sqlite3")
@@ -71,7 +73,7 @@ def test_folder_and_file_are_the_persons_alone(make_log, tmp_path):
     assert set(modes.values()) == {0o600}
 
 
-def test_looking_at_a_log_that_is_not_there_makes_none(make_log, tmp_path):
+def test_reading_a_missing_log_creates_none(make_log, tmp_path):
     assert count(make_log(tmp_path / "nowhere" / "usage.sqlite3")) == 0
     assert not (tmp_path / "nowhere").exists()
 
@@ -160,14 +162,14 @@ def test_an_integer_of_more_than_64_bits_goes_into_the_log_line_as_it_is():
     assert json.loads(json_line(row))["input_tokens"] == 2**70
 
 
-def test_a_locked_log_delays_nobody_and_is_written_when_it_is_free(make_log, notices, tmp_path, monkeypatch):
+def test_a_locked_log_delays_no_call_and_is_written_when_it_is_free(make_log, notices, tmp_path, monkeypatch):
     monkeypatch.setattr("ainb.usage.log.store.BUSY_MILLISECONDS", 20)
     clock = FakeClock()
     log = make_log(clock=clock)
     log.listener(finished(0))
     log.flush()
     path = tmp_path / "home" / "usage.sqlite3"
-    # The writer's own connection was opened with the long wait; have it opened again.
+    # The writer's connection was opened with the longer wait; make it reconnect.
     log._writer._file.close()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
@@ -239,7 +241,7 @@ def test_a_full_disk_keeps_rows_in_memory_until_there_is_room(make_log, notices)
     assert len(notices) == 1
     assert "full" in notices[0].text
 
-    clock.advance(2)  # the file is opened anew, without the bound
+    clock.advance(2)  # the file is opened again, without the bound
     log.listener(finished(30))
     log.flush()
     assert log._writer._pending == []
@@ -304,7 +306,7 @@ def test_an_older_log_is_brought_up_to_date_and_keeps_its_rows(make_log, tmp_pat
     step = "ALTER TABLE calls ADD COLUMN region TEXT;\nUPDATE calls SET region = 'old';\n"
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
     monkeypatch.setattr("ainb.usage.log.reading.MIGRATIONS", schema.MIGRATIONS)
-    # Read before anybody has written: a copy is migrated, the file is not.
+    # Reading before the first write migrates a copy and not the file.
     with log.reading() as connection:
         assert connection.execute("SELECT region FROM calls").fetchall() == [("old",)]
 
@@ -528,7 +530,7 @@ for number in range(100_000):
     process.stdout.close()
 
     done = [int(line.split()[0]) for line in lines if len(line.split()) == 2]
-    # The batch is due after 0.1 s; a second leaves room for a machine that has other things to do.
+    # The batch is due after 0.1 s; one second allows for load on the machine.
     safe = [
         int(line.split()[0])
         for line in lines
@@ -546,7 +548,7 @@ def test_a_forked_child_writes_its_own_rows_and_none_of_its_parent(make_log):
     log = make_log()
     log.listener(finished(1))
     log.flush()
-    log.listener(finished(2))  # still queued when the child begins
+    log.listener(finished(2))  # still queued when the child starts
 
     child = os.fork()
     if child == 0:

@@ -1,4 +1,4 @@
-"""Columns packed into one integer come out as they went in, and tell groups apart as the columns do."""
+"""Tests of packed columns: columns are packed into one integer without loss, and groups stay distinct."""
 
 from __future__ import annotations
 

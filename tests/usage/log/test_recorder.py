@@ -1,3 +1,5 @@
+"""Tests of recorded calls: calls made elsewhere, monitored functions, JSON log lines."""
+
 from __future__ import annotations
 
 import asyncio
@@ -95,7 +97,7 @@ FUNCTION_SECONDS = 0.01
 
 
 def slow_estimators(clock, loaded):
-    """Estimators that load something once for a model, at their first use at the latest."""
+    """Estimators that are slow at the first use for a model."""
 
     def load(model):
         if model not in loaded:
@@ -168,7 +170,7 @@ def test_one_json_line_a_call_failures_as_errors(log, caplog):
     assert lines[1]["error_message"] == "key [redacted Anthropic key]"
 
 
-def test_the_logger_is_silent_until_somebody_listens(log, capfd):
+def test_the_logger_is_silent_without_a_handler(log, capfd):
     log.listener(finished(2, error=RuntimeError("quiet")))
     log.flush()
 

@@ -1,4 +1,4 @@
-"""Any value in any column of the usage log: calls go on, and reports are frames of the right types."""
+"""Tests of tampered usage logs: calls are logged, and reports are frames of the right types."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SUMS = ("day", "status", "calls", "cost_nano", "unpriced", "notebook")
 
 @pytest.fixture(scope="module")
 def pristine(tmp_path_factory):
-    """A home with a few calls of several kinds, its tables without types and bounds."""
+    """A home with a few calls of several kinds, whose tables have no types and constraints."""
     home = tmp_path_factory.mktemp("pristine")
     with ainb.Session("scripted:echo", home=home, cache=None) as session:
         session.map([f"row {number}" for number in range(20)], "{value}")
