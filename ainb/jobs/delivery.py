@@ -50,7 +50,7 @@ class Delivery:
         self._unrecorded = compose(inner, sender)
         front = [stages.validation] if stages.validation else []
         self._screen = compose(front, self._look)
-        self._refreshed: dict[int, tuple[CallOptions, CallOptions]] = {}
+        self._refreshed: tuple[CallOptions, CallOptions] | None = None
 
     async def screen(self, call: Call) -> Request | None:
         """The request as it would be sent; None when the stages answer or refuse the call themselves."""
@@ -139,11 +139,9 @@ class Delivery:
         """The same options with a cache that is written and not read: the answer is there and paid for."""
         if options.cache != "use":
             return options
-        known = self._refreshed.get(id(options))
-        if known is None or known[0] is not options:
-            known = options, dataclasses.replace(options, cache="refresh")
-            self._refreshed = {id(options): known}
-        return known[1]
+        if self._refreshed is None or self._refreshed[0] is not options:
+            self._refreshed = options, dataclasses.replace(options, cache="refresh")
+        return self._refreshed[1]
 
 
 class _ScreenedError(AinbError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -155,12 +156,11 @@ def _laid_out(
     """The forecast of rows that are laid out for a prompt cache or packed, with the plain forecast."""
     as_plain, as_sent = layouts
     a_call, entry = as_sent.rows / as_sent.calls, ENTRY_TOKENS if as_sent.calls < as_sent.rows else 0
-    likely = sum(item.tokens for item in expected) / len(expected)
-    thinking = sum(item.thinking for item in expected) / len(expected)  # once per call
-    low, high = (
-        sum(values) / len(expected) for values in ([e.low for e in expected], [e.high for e in expected])
+    low, likely, high, thinking = (
+        statistics.fmean(getattr(item, name) for item in expected)
+        for name in ("low", "tokens", "high", "thinking")
     )
-    a_call_likely = a_call * (entry + likely - thinking) + thinking
+    a_call_likely = a_call * (entry + likely - thinking) + thinking  # a call thinks once
     ends = [round(a_call_likely * share / likely) for share in (low, likely, high)]
     return dataclasses.replace(
         plain,
