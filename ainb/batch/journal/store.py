@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ainb.batch.journal.errors import JournalError
 from ainb.batch.journal.group_writer import GroupWriter
@@ -39,8 +39,7 @@ CREATE TABLE IF NOT EXISTS rows (
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
+class RunSummary(NamedTuple):
     """A run in the journal with counts of its rows.
 
     Attributes:
@@ -164,7 +163,7 @@ class Journal:
                 " CAST(total(cost_nano_usd) AS INTEGER)"
                 " FROM runs r LEFT JOIN rows USING (run_id) GROUP BY r.run_id ORDER BY started_at DESC"
             ).fetchall()
-        return [summary for row in found if (summary := _summary(row)) is not None]
+        return [run for run in itertools.starmap(RunSummary, found) if _is_valid(run)]
 
     def close(self) -> None:
         """Commit the queued rows and close the file."""
@@ -223,14 +222,12 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def _summary(row: tuple[Any, ...]) -> RunSummary | None:
-    """A run with all values checked; None for an invalid row of the file."""
-    found = dict(zip(RunSummary.__dataclass_fields__, row, strict=True))
-    is_valid = (
-        all(isinstance(found[name], str) for name in ("run_id", "title", "model"))
-        and _is_time(found["started_at"])
-        and (found["finished_at"] is None or _is_time(found["finished_at"]))
-        and (found["rows"] is None or _is_count(found["rows"]))
-        and all(_is_count(found[name]) for name in ("done", "failed", "cost_nano_usd"))
+def _is_valid(run: RunSummary) -> bool:
+    """Whether all values of a run are possible; the file may have been edited."""
+    return (
+        all(isinstance(text, str) for text in (run.run_id, run.title, run.model))
+        and _is_time(run.started_at)
+        and (run.finished_at is None or _is_time(run.finished_at))
+        and (run.rows is None or _is_count(run.rows))
+        and all(map(_is_count, (run.done, run.failed, run.cost_nano_usd)))
     )
-    return RunSummary(**found) if is_valid else None

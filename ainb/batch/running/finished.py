@@ -29,7 +29,9 @@ class FinishedRows:
         self._schema = context.calls.schema
         self._recent: OrderedDict[str, RowResult] = OrderedDict()
         self._held: dict[str, RowResult] = {}
-        self._resuming = self._has_rows()
+        self._resuming = False
+        with self._faults():
+            self._resuming = self._journal is not None and self._journal.has_rows(self._run_id)
 
     @property
     def holds_back(self) -> bool:
@@ -103,11 +105,6 @@ class FinishedRows:
         with contextlib.closing(journal), self._faults():
             if complete and self._journal is not None:
                 journal.finish(self._run_id, row_count=row_count, now=self._context.clock.unix())
-
-    def _has_rows(self) -> bool:
-        with self._faults():
-            return self._journal is not None and self._journal.has_rows(self._run_id)
-        return False
 
     @contextlib.contextmanager
     def _faults(self) -> Iterator[None]:
