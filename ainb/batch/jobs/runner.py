@@ -91,25 +91,23 @@ class JobRunner:
             ConfigError: The endpoint has no batch API.
         """
         try:
-            has_ended = False
-            while not self._stopping and not has_ended:
-                with self._context.store.lock_run(self._context.run_id) as is_driver:
-                    if is_driver:
-                        await self._drive_run()
-                        has_ended = True
-                if not has_ended:
-                    await self._wait_for_driver()
+            while not self._stopping and not await self._drive_run():
+                await self._wait_for_driver()
         finally:
             self._source.close()
             self._context.store.close()
         if self._exit is not None:
             raise self._exit
 
-    async def _drive_run(self) -> None:
-        self._rows.read_journal()
-        await asyncio.to_thread(pricing.preload)  # before rows are quoted and replies priced
-        await self._read_rows(await self._attach())
-        await self._loop()
+    async def _drive_run(self) -> bool:
+        """Submit, wait and merge; False, without waiting, while another kernel drives the run."""
+        with self._context.store.lock_run(self._context.run_id) as is_driver:
+            if is_driver:
+                self._rows.read_journal()
+                await asyncio.to_thread(pricing.preload)  # before rows are quoted and replies priced
+                await self._read_rows(await self._attach())
+                await self._loop()
+            return is_driver
 
     async def _wait_for_driver(self) -> None:
         """Wait while another kernel drives the run, for its results in the journal."""
