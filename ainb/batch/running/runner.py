@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ainb.batch.context import BatchContext
@@ -17,7 +19,6 @@ from ainb.batch.running.refusals import AccountRefusals, not_sent, stop_notice
 from ainb.batch.running.throttled import ThrottledRow
 from ainb.batch.running.warm_up import WarmUp
 from ainb.errors import (
-    AinbError,
     CallRejectedError,
     CircuitOpenError,
     ConfigError,
@@ -28,7 +29,7 @@ from ainb.event_loop import Contained, RaisedByUser, ends_program
 from ainb.pipeline.rate_limit import OVERLOAD_STATUSES
 
 if TYPE_CHECKING:
-    from ainb.messages import Call
+    from ainb.messages import Call, Reply
 
 MAX_REQUEUES = 20
 STOP_SECONDS = 1.5
@@ -236,34 +237,47 @@ class Runner:
         return result
 
     async def _send(self, call: Call, item: Any) -> tuple[RowResult, Exception | None]:
+        again = functools.partial(self._context.make_call, item)
+        call, ended, started = await self._ask(call, self._context.core.handle, again)
+        if isinstance(ended, Exception):
+            return self._failed(call, ended, started), ended
+        try:
+            return await self._context.read_result(ended), None
+        except RaisedByUser as error:
+            self._leave(error)
+
+    async def _ask(
+        self,
+        call: Call,
+        handle: Callable[[Call], Coroutine[Any, Any, Reply]],
+        again: Callable[[], Awaitable[Call]],
+    ) -> tuple[Call, Reply | Exception, float]:
+        """The last call of a row or a pack, its reply or error, and the time it was sent.
+
+        After a wait for an open circuit, or after 429, the call that `again` returns is sent.
+        """
         throttled = None
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
+            ended: Reply | Exception
             try:
-                reply = await Contained(self._warm_up.send(call, self._context.core.handle))
+                ended = await Contained(self._warm_up.send(call, handle))
             except CircuitOpenError as error:
-                if not await self._circuit.wait(error) or self._stopping:
-                    self.unfinished += 1
-                    return RowResult.of_error(error, status="rejected"), error
-                call = await self._context.make_call(item)
-                continue
+                ended, may_go_on = error, await self._circuit.wait(error)
             except Exception as error:  # noqa: BLE001 - any exception, also of a user function, becomes this row's result
                 if ends_program(error):
                     self._leave(error)
                 self._adapt(call, error, started)
                 throttled = throttled or ThrottledRow(self._context, self._progress)
-                if self._stopping or not await throttled.wait(call, error) or self._stopping:
-                    return self._failed(call, error, started), error
-                call = await self._context.make_call(item)
-                continue
-            self._adapt(call, None, started)
-            try:
-                return await self._context.read_result(reply), None
-            except RaisedByUser as error:
-                self._leave(error)
-        self.unfinished += 1
+                ended, may_go_on = error, not self._stopping and await throttled.wait(call, error)
+            else:
+                self._adapt(call, None, started)
+                return call, ended, started
+            if self._stopping or not may_go_on:
+                return call, ended, started
+            call = await again()
         text = f"this row was sent {MAX_REQUEUES} times and refused each time; run the batch again later"
-        return RowResult.of_error(AinbError(text), status="rejected"), None
+        return call, CallRejectedError(text), started
 
     def _leave(self, error: Exception) -> NoReturn:
         """End the row without a result, so that another run sends it again, and stop the batch."""
@@ -272,6 +286,7 @@ class Runner:
 
     def _failed(self, call: Call, error: Exception, started: float) -> RowResult:
         refused = isinstance(error, CallRejectedError | ConfigError) and not call.attempts
+        refused = refused or isinstance(error, CircuitOpenError)
         if refused:
             self.unfinished += 1
         took = call.duration_s
