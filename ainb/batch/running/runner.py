@@ -259,22 +259,22 @@ class Runner:
         throttled = None
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
-            ended: Reply | Exception
+            # Errors are returned where they are caught: a variable would make a cycle with the traceback.
             try:
-                ended = await Contained(self._warm_up.send(call, handle))
+                reply = await Contained(self._warm_up.send(call, handle))
             except CircuitOpenError as error:
-                ended, may_go_on = error, await self._circuit.wait(error)
+                if not await self._circuit.wait(error) or self._stopping:
+                    return call, error, started
             except Exception as error:  # noqa: BLE001 - any exception, also of a user function, becomes this row's result
                 if ends_program(error):
                     self._leave(error)
                 self._adapt(call, error, started)
                 throttled = throttled or ThrottledRow(self._context, self._progress)
-                ended, may_go_on = error, not self._stopping and await throttled.wait(call, error)
+                if self._stopping or not await throttled.wait(call, error) or self._stopping:
+                    return call, error, started
             else:
                 self._adapt(call, None, started)
-                return call, ended, started
-            if self._stopping or not may_go_on:
-                return call, ended, started
+                return call, reply, started
             call = await again()
         text = f"this row was sent {MAX_REQUEUES} times and refused each time; run the batch again later"
         return call, CallRejectedError(text), started
