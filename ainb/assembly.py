@@ -129,7 +129,7 @@ class Stages:
             self.rate_limit,
             # After the rate limit, and before the circuit's permit, so that no waiting call holds a probe.
             self.cache.take_turn if self.cache else None,
-            self._permit_stage(breakers) if breakers else None,
+            PermitStage(breakers) if breakers else None,
             self.attempt,
             # Next to the provider: from here on a day's reservation counts as spent if the process dies.
             self.budget.before_sending,
@@ -277,13 +277,6 @@ class Stages:
             return self.shared.breakers(config.circuit)
         return Breakers(config.circuit, clock=runtime.clock, rng=runtime.rng)
 
-    def _permit_stage(self, breakers: Breakers) -> Stage:
-        if self.shared is None:
-            return PermitStage(breakers)
-        from ainb.stores.redis import SharedPermitStage
-
-        return SharedPermitStage(breakers)
-
     def _make_cache(self, config: Config, runtime: Runtime) -> CacheStage | None:
         options = config.cache
         if options is None:
@@ -320,13 +313,13 @@ def _connect(config: Config, runtime: Runtime) -> SharedState | None:
     if config.state is None or config.replay == "replay":
         return None
     require_extra()
-    from ainb.stores.redis import SharedState
+    from ainb.stores.redis import RedisClient, SharedState
 
-    shared = SharedState(
+    client = RedisClient(
         config.state, get_loop=ENGINE.loop, clock=runtime.clock, sink=runtime.sink, rng=runtime.rng
     )
-    shared.client.start()
-    return shared
+    client.start()
+    return SharedState(client)
 
 
 def _end_threads(store: Store) -> None:

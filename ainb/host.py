@@ -9,57 +9,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-
-class SessionFactory(Protocol):
-    """Makes the session of the notebook from the current options."""
-
-    def __call__(self) -> object:
-        """Make a new `ainb.Session`."""
-        ...
-
-
-class OriginFinder(Protocol):
-    """Finds the origin of a call."""
-
-    def __call__(self) -> tuple[str | None, str | None]:
-        """File name of the notebook and id of the cell; each None when unknown."""
-        ...
-
-
-class NotebookFinder(Protocol):
-    """Finds the running notebook."""
-
-    def __call__(self) -> Path | None:
-        """Absolute path of the notebook; None when unknown."""
-        ...
-
-
-class ResultDisplay(Protocol):
-    """Shows a result in the cell that is running."""
-
-    def __call__(self, result: object, /) -> None:
-        """Show the result once, as a static panel."""
-        ...
-
-
-class Confirm(Protocol):
-    """Asks the user a yes-or-no question."""
-
-    def __call__(self, question: str, /) -> bool | None:
-        """The answer; None when the user cannot be asked."""
-        ...
+# Shows a result in the running cell, once and as a static panel.
+ResultDisplay = Callable[[object], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """Functions of the loaded front end."""
+    """Functions of the loaded front end.
 
-    make_session: SessionFactory
-    find_origin: OriginFinder
-    find_notebook: NotebookFinder
-    confirm: Confirm
+    Attributes:
+        make_session: Makes a new `ainb.Session` from the current options of the notebook.
+        find_origin: Returns the file name of the notebook and the id of the running cell; each None when
+            unknown.
+        find_notebook: Returns the absolute path of the notebook; None when unknown.
+        confirm: Asks the user a yes-or-no question; None when the user cannot be asked.
+    """
+
+    make_session: Callable[[], object]
+    find_origin: Callable[[], tuple[str | None, str | None]]
+    find_notebook: Callable[[], Path | None]
+    confirm: Callable[[str], bool | None]
 
 
 _registered: Host | None = None

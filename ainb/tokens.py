@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.errors import AinbError
+from ainb.identity_cache import cached_by_identity
 from ainb.messages import Message, ReplySchema, Request
 
 if TYPE_CHECKING:
@@ -52,7 +53,6 @@ CLAUDE_PICTURE_TOKENS = 1_600
 GPT_4O_MINI_FACTOR = 34
 MEMO_CHARS = 16_384
 BOUND_CHARS = 4_096
-MAX_SIZED = 64
 EXTRAS = ("tools", "functions", "response_format")
 
 
@@ -126,17 +126,9 @@ def bound_request(request: Request) -> int | None:
     return total
 
 
+@cached_by_identity  # rows of a batch share one schema
 def _schema_bytes(schema: ReplySchema) -> int:
-    known = _sized.get(id(schema))
-    if known is None or known[0] is not schema:
-        if len(_sized) >= MAX_SIZED:
-            _sized.clear()
-        known = _sized[id(schema)] = schema, len(json.dumps(dict(schema.json_schema), default=str).encode())
-    return known[1]
-
-
-# By identity, since rows of a batch share one schema; the schema is kept, so that its id is not reused.
-_sized: dict[int, tuple[ReplySchema, int]] = {}
+    return len(json.dumps(dict(schema.json_schema), default=str).encode())
 
 
 @functools.lru_cache(maxsize=256)

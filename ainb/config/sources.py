@@ -28,6 +28,10 @@ class _Project:
     table: Mapping[str, Any]
     values: Mapping[str, Any]
 
+    def needs_trust(self) -> dict[str, str]:
+        """Reason by name of an option that needs trust."""
+        return {} if self.folder is None else project.refused(self.values, self.table, self.folder)
+
 
 def load_config(
     arguments: Mapping[str, Any] | None = None,
@@ -80,8 +84,7 @@ def needs_trust(folder: Path) -> dict[str, str]:
     Raises:
         ConfigError: The file cannot be read.
     """
-    found = _read_project(folder)
-    return {} if found.folder is None else project.refused(found.values, found.table, found.folder)
+    return _read_project(folder).needs_trust()
 
 
 def _read_project(folder: Path | None) -> _Project:
@@ -119,11 +122,8 @@ def _ainb_table(path: Path) -> Mapping[str, Any]:
 
 def _check_project(found: _Project, own: Mapping[str, Any], environ: Mapping[str, str]) -> None:
     """Refuse options that need trust, unless the folder has it or the user has set the same option."""
-    if found.folder is None:
-        return
-    reasons = project.refused(found.values, found.table, found.folder)
-    for name, reason in reasons.items():
-        if name.partition(".")[0] not in own and not is_trusted(found.folder, environ):
+    for name, reason in found.needs_trust().items():
+        if found.folder and name.partition(".")[0] not in own and not is_trusted(found.folder, environ):
             raise project.refusal(name, reason, found.folder)
 
 
@@ -136,8 +136,8 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     for name, item in OPTIONS.items():
         variable = f"AINB_{name.upper()}"
         if "section" not in item.metadata:
-            if variable in environ and not str(item.type).startswith("Mapping"):
-                read[name] = _read_value(name, item, environ[variable], variable)
+            if variable in environ and name not in project.WITHOUT_VARIABLE:
+                read[name] = _read_option(name, environ[variable], variable)
             continue
         table: dict[str, Any] = {
             inner.name: _from_text(environ[key])
@@ -145,7 +145,7 @@ def _read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
             if (key := f"{variable}_{inner.name.upper()}") in environ
         }
         if table or environ.get(variable):
-            read[name] = _read_stage(item, table or environ[variable], variable)
+            read[name] = _read_option(name, table or environ[variable], variable)
     return read
 
 
@@ -154,15 +154,14 @@ def _read_table(table: Mapping[str, Any], where: str) -> dict[str, Any]:
     for name, value in table.items():
         if name not in OPTIONS:
             raise ConfigError(f"{where} has no option {name!r}; {closest(name, OPTIONS)}")
-        item = OPTIONS[name]
-        if "section" not in item.metadata:
-            read[name] = _read_value(name, item, value, where)
-        else:
-            read[name] = _read_stage(item, value, where)
+        read[name] = _read_option(name, value, where)
     return read
 
 
-def _read_value(name: str, item: dataclasses.Field[Any], value: Any, where: str) -> Any:
+def _read_option(name: str, value: Any, where: str) -> Any:
+    item = OPTIONS[name]
+    if "section" in item.metadata:
+        return _read_stage(item, value, where)
     try:
         return item.metadata["read"](value)
     except UnsafeTextError as error:
@@ -179,10 +178,8 @@ def read_arguments(given: Mapping[str, Any]) -> dict[str, Any]:
     """
     read = dict(given)
     for name, value in given.items():
-        if "section" in OPTIONS[name].metadata:
-            read[name] = _read_stage(OPTIONS[name], value, "Session")
-        elif name == "headers":
-            read[name] = _read_value(name, OPTIONS[name], value, "Session")
+        if "section" in OPTIONS[name].metadata or name == "headers":
+            read[name] = _read_option(name, value, "Session")
     return read
 
 

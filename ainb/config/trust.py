@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ainb.errors import ConfigError
-from ainb.stores.files import FILE_MODE, NotPrivateError, prepare
+from ainb.stores.files import NotPrivateError, prepare, replacement_file
 
 FILE = "pyproject.toml"
 VARIABLE = "AINB_TRUST"
@@ -99,19 +98,16 @@ def _is_own(found: os.stat_result) -> bool:
 
 def _write(folders: Iterable[str]) -> None:
     path = _path()
-    spare = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         # This checks the folder and an older list: a link in place of either is refused, not followed.
-        prepare(path.parent, path.name, ())
-        with os.fdopen(os.open(spare, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE), "w") as file:
-            json.dump(sorted(folders), file, indent=1)
-        spare.replace(path)
+        prepare(path)
+        with replacement_file(path, json.dumps(sorted(folders), indent=1).encode()) as replacement:
+            replacement.replace(path)
     except NotPrivateError as error:
         raise ConfigError(
             f"the list of trusted folders cannot be stored: {error}; remove it and try again"
         ) from None
     except OSError as error:
-        spare.unlink(missing_ok=True)
         raise ConfigError(
             f"the list of trusted folders {path} cannot be written ({error.strerror}); set {VARIABLE} in "
             f"the environment"

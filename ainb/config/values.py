@@ -63,9 +63,13 @@ def read_names(value: Any) -> Mapping[str, str]:
     Raises:
         ValueError: The value is not a table of texts.
     """
-    if isinstance(value, Mapping) and all(isinstance(item, str) for pair in value.items() for item in pair):
+    if _is_of_texts(value):
         return dict(value)
     raise ValueError("a table of texts")
+
+
+def _is_of_texts(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(text, str) for text in (*value, *value.values()))
 
 
 def read_models(value: Any) -> tuple[str, ...]:
@@ -87,19 +91,17 @@ def read_headers(value: Any) -> Mapping[str, Mapping[str, str]]:
         ValueError: The value is not a table of tables of texts, or names no service.
     """
     takes = 'a table of headers for each service, such as {"openai": {"X-Team": "$TEAM"}}'
-    table: Mapping[str, Any] = value if isinstance(value, Mapping) else {"": None}
-    inner_tables = [inner if isinstance(inner, Mapping) else {"": None} for inner in table.values()]
-    if not all(isinstance(item, str) for inner in inner_tables for pair in inner.items() for item in pair):
+    if not isinstance(value, Mapping) or not all(map(_is_of_texts, value.values())):
         # The value may contain secrets, and the caller's message would repeat it.
         raise UnsafeTextError(takes)
     from ainb import providers
 
     try:
-        for service, inner in table.items():
+        for service, inner in value.items():
             providers.check_headers(service, inner)
     except ConfigError as error:
         raise UnsafeTextError(f"{takes}: {error}") from None
-    return {service: {name: Key(text) for name, text in inner.items()} for service, inner in table.items()}
+    return {service: {name: Key(text) for name, text in inner.items()} for service, inner in value.items()}
 
 
 def read_tokens(value: Any) -> int:

@@ -114,8 +114,7 @@ def _backend() -> Any:
     except ImportError:
         raise ConfigError(
             "keys are kept in the OS keyring, but keyring is not installed; pip install "
-            "'ainb-notebook[keyring]', "
-            "or set the key in the environment"
+            "'ainb-notebook[keyring]', or set the key in the environment"
         ) from None
     backend: Any = keyring.get_keyring()
     with contextlib.suppress(Exception):

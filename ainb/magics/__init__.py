@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
 
 NAMES = ("ainb", "ai")
 REPLY = "ainb.replies.Reply"
-# Distribution of another project whose package folder is also called ainb.
-OTHER_DISTRIBUTION = "ainb"
 
 
 def add_accessor(_info: object = None) -> None:
@@ -42,25 +39,14 @@ def add_accessor(_info: object = None) -> None:
             _print_line(notices.pop())
 
 
-def _uncover_cell_magic(lines: list[str]) -> list[str]:
-    """Run before each cell: see `pasted.uncover_cell_magic`."""
-    if not lines or not lines[0].startswith("#|"):
+def _read_pasted(lines: list[str]) -> list[str]:
+    """Run before each cell: read lines from other tools; see `ainb.magics.parsing.pasted`."""
+    has_options = bool(lines) and lines[0].startswith("#|")
+    if not has_options and not any(line.startswith(("%ai ", "%ainb ")) and "?" in line for line in lines):
         return lines
-    from ainb.magics.parsing.pasted import uncover_cell_magic
+    from ainb.magics.parsing.pasted import ask_instead_of_help, uncover_cell_magic
 
-    return uncover_cell_magic(lines)
-
-
-def _ask_instead_of_help(lines: list[str]) -> list[str]:
-    """Run before each cell: see `pasted.ask_instead_of_help`."""
-    if not any(line.startswith(("%ai ", "%ainb ")) and "?" in line for line in lines):
-        return lines
-    from ainb.magics.parsing.pasted import ask_instead_of_help
-
-    return ask_instead_of_help(lines)
-
-
-TRANSFORMERS = (_uncover_cell_magic, _ask_instead_of_help)
+    return ask_instead_of_help(uncover_cell_magic(lines))
 
 
 class _Extension:
@@ -72,7 +58,7 @@ class _Extension:
         self.cell_errors = CellErrors(shell)
         self.jupyter_ai = AiMagics(lambda: self.notebook_shell, parent=shell)
         self.matcher = self._make_matcher()
-        self.magics: dict[tuple[str, str], Callable[..., Any]] = {}
+        self._undo = contextlib.ExitStack()
 
     @cached_property
     def notebook_shell(self) -> NotebookShell:
@@ -94,43 +80,38 @@ class _Extension:
         return self.notebook_shell.notebook_path()
 
     def register(self) -> None:
-        """Register magics, formatter, settings, events and completion."""
+        """Register magics, formatter, settings, events and completion, each with what `unregister` does."""
+        shell, undo = self.shell, self._undo.callback
         for name in NAMES:
-            if _is_owned(self.shell, name):
+            if _is_owned(shell, name):
                 _print_line(
                     f"another extension owns %%{name} and keeps it; "
                     "use %%ainb and %ainb, or load ainb in a kernel without the other"
                 )
             else:
                 self._register_magics(name)
-        self.shell.display_formatter.mimebundle_formatter.for_type(REPLY, self._reply_bundle)
-        frames.register(self.shell)
-        self.shell.configurables.append(self.settings)
-        if not any(type(item).__name__ == "AiMagics" for item in self.shell.configurables):
-            self.shell.configurables.append(self.jupyter_ai)
-        self.shell.events.register("post_run_cell", self.cell_errors.record)
-        self.shell.events.register("pre_run_cell", add_accessor)
-        self.shell.input_transformers_cleanup[:0] = TRANSFORMERS
-        if self.shell.Completer is not None:
-            self.shell.Completer.custom_matchers.append(self.matcher)
+        bundles = shell.display_formatter.mimebundle_formatter
+        bundles.for_type(REPLY, self._reply_bundle)
+        undo(bundles.pop, REPLY, None)
+        frames.register(shell)
+        undo(frames.unregister, shell)
+        shell.configurables.append(self.settings)
+        undo(_remove, shell.configurables, self.settings)
+        if not any(type(item).__name__ == "AiMagics" for item in shell.configurables):
+            shell.configurables.append(self.jupyter_ai)
+            undo(_remove, shell.configurables, self.jupyter_ai)
+        for event, callback in (("post_run_cell", self.cell_errors.record), ("pre_run_cell", add_accessor)):
+            shell.events.register(event, callback)
+            undo(_drop_event, shell, event, callback)
+        shell.input_transformers_cleanup.insert(0, _read_pasted)
+        undo(_remove, shell.input_transformers_cleanup, _read_pasted)
+        if shell.Completer is not None:
+            shell.Completer.custom_matchers.append(self.matcher)
+            undo(_remove, shell.Completer.custom_matchers, self.matcher)
 
     def unregister(self) -> None:
         """Unregister what is still ours."""
-        for (kind, name), function in self.magics.items():
-            table = self.shell.magics_manager.magics[kind]
-            if table.get(name) is function:
-                del table[name]
-        self.shell.display_formatter.mimebundle_formatter.pop(REPLY, None)
-        frames.unregister(self.shell)
-        _remove(self.shell.configurables, self.settings)
-        _remove(self.shell.configurables, self.jupyter_ai)
-        with contextlib.suppress(ValueError):
-            self.shell.events.unregister("post_run_cell", self.cell_errors.record)
-            self.shell.events.unregister("pre_run_cell", add_accessor)
-        for transformer in TRANSFORMERS:
-            _remove(self.shell.input_transformers_cleanup, transformer)
-        if self.shell.Completer is not None:
-            _remove(self.shell.Completer.custom_matchers, self.matcher)
+        self._undo.close()
 
     def origin(self) -> tuple[str | None, str | None]:
         """Notebook name and cell id of the code that runs; see `ainb.host.Host`."""
@@ -172,7 +153,12 @@ class _Extension:
 
         for kind, function in (("cell", cell), ("line", line)):
             self.shell.register_magic_function(function, kind, name)
-            self.magics[kind, name] = function
+            self._undo.callback(self._drop_magic, kind, name, function)
+
+    def _drop_magic(self, kind: str, name: str, function: object) -> None:
+        table = self.shell.magics_manager.magics[kind]
+        if table.get(name) is function:
+            del table[name]
 
 
 class _LazySettings:
@@ -230,13 +216,19 @@ def _remove(items: list[Any], unwanted: Any) -> None:
     items[:] = [item for item in items if item is not unwanted]
 
 
+def _drop_event(shell: Any, event: str, callback: object) -> None:
+    with contextlib.suppress(ValueError):
+        shell.events.unregister(event, callback)
+
+
 def _print_line(text: str) -> None:
     sys.stderr.write(f"ainb: {text}\n")
 
 
 def _is_mixed_with_other() -> bool:
+    """Whether the other project whose package folder is also called ainb is installed."""
     # By the names of folders: importing importlib.metadata would take most of the time of ``%load_ext``.
-    return any(site_folder().glob(f"{OTHER_DISTRIBUTION}-*.*-info"))
+    return any(site_folder().glob("ainb-*.*-info"))
 
 
 def site_folder() -> Path:

@@ -117,7 +117,7 @@ def _rows(shell: NotebookShell, names: Mapping[str, Any], typed: str) -> Any:
     if is_path(typed) and first_word(typed) not in names:
         return typed
     if typed.isidentifier():
-        tables = [known for known, value in names.items() if not known.startswith("_") and _holds_rows(value)]
+        tables = shell.variables(_holds_rows)
         hint = closest(typed, tables) if tables else "no variable of the notebook holds rows"
         raise ConfigError(f"--each {typed}: there is no such name in the notebook; {hint}")
     try:
@@ -131,13 +131,8 @@ def _rows(shell: NotebookShell, names: Mapping[str, Any], typed: str) -> Any:
     return eval(code, shell.ipython.user_global_ns, shell.ipython.user_ns)  # noqa: S307
 
 
-def table_names(shell: NotebookShell) -> list[str]:
-    """Variables of the notebook that hold tables, columns or lists, sorted."""
-    names = shell.namespace().items()
-    return sorted(name for name, value in names if not name.startswith("_") and _is_table(value))
-
-
-def _is_table(value: Any) -> bool:
+def is_table(value: Any) -> bool:
+    """Whether a value is a table, a column or a list."""
     kind = type(value)
     return kind is list or (
         kind.__module__.partition(".")[0] in TABLE_PACKAGES and kind.__name__ in TABLE_KINDS

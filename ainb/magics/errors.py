@@ -6,12 +6,14 @@ This module sends nothing.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import linecache
 import sys
 import sysconfig
 import traceback
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from traceback import FrameSummary
+from typing import Any
 
 MAX_KEPT = 100
 # The limits leave room for the answer in the context of a small local model.
@@ -24,20 +26,6 @@ MAX_CAUSES = 3
 CONTEXT_LINES = 2
 _CELL_PREFIXES = ("<ipython-input", "<doctest ")
 _LIBRARY_PARTS = ("site-packages", "dist-packages")
-
-
-class Frame(NamedTuple):
-    """A frame of a traceback.
-
-    Attributes:
-        filename: Name of the source file, as in the code object.
-        line: Line number, from 1.
-        function: Name of the function.
-    """
-
-    filename: str
-    line: int
-    function: str
 
 
 class CellErrors:
@@ -102,12 +90,8 @@ def _failing_line(error: BaseException, cells: dict[str, int]) -> int:
     """Line of the cell that raised the error, from 1; 1 when unknown."""
     if isinstance(error, SyntaxError) and error.lineno:
         return error.lineno
-    lines = [
-        line
-        for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename in cells or frame.f_code.co_filename.startswith(_CELL_PREFIXES)
-    ]
-    return lines[0] if lines else 1
+    frames = traceback.extract_tb(error.__traceback__)
+    return next((frame.lineno or 1 for frame in frames if _is_cell(frame.filename, cells)), 1)
 
 
 def _cell_around(cell: str, failing: int) -> str:
@@ -143,30 +127,25 @@ def _causes(error: BaseException) -> Iterator[str]:
 
 def _describe_frames(error: BaseException, cells: dict[str, int]) -> Iterator[str]:
     """Frames of the user's code with their lines; frames of libraries are only counted."""
-    frames = [
-        Frame(frame.f_code.co_filename, line, frame.f_code.co_name)
-        for frame, line in traceback.walk_tb(error.__traceback__)
-    ]
-    own = [number for number, frame in enumerate(frames) if is_own(frame.filename, cells)]
-    if not own:
-        return
-    shown = set(own[-MAX_OWN_FRAMES:])
-    skipped: list[Frame] = []
-    for number in range(own[0], len(frames)):
-        if number not in shown:
-            skipped.append(frames[number])
-            continue
-        if skipped:
-            yield _count_frames(skipped)
-            skipped = []
-        yield _describe_frame(frames[number], cells)
-    if skipped:
-        yield _count_frames(skipped)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [place for place, frame in enumerate(frames) if is_own(frame.filename, cells)]
+    shown = own[-MAX_OWN_FRAMES:]
+    places = range(own[0], len(frames)) if own else ()
+    for is_shown, group in itertools.groupby(places, shown.__contains__):
+        run = [frames[place] for place in group]
+        if is_shown:
+            yield from (_describe_frame(frame, cells) for frame in run)
+        else:
+            yield _count_frames(run)
+
+
+def _is_cell(filename: str, cells: dict[str, int]) -> bool:
+    return filename in cells or filename.startswith(_CELL_PREFIXES)
 
 
 def is_own(filename: str, cells: dict[str, int]) -> bool:
     """Whether a file is a cell or a module of the user's own, not of a library."""
-    if filename in cells or filename.startswith(_CELL_PREFIXES):
+    if _is_cell(filename, cells):
         return True
     if filename.startswith("<") or any(part in filename for part in _LIBRARY_PARTS):
         return False
@@ -174,25 +153,26 @@ def is_own(filename: str, cells: dict[str, int]) -> bool:
     return not filename.startswith((paths["stdlib"], paths["platstdlib"]))
 
 
-def _describe_frame(frame: Frame, cells: dict[str, int]) -> str:
+def _describe_frame(frame: FrameSummary, cells: dict[str, int]) -> str:
     count = cells.get(frame.filename)
     place = "the cell" if frame.filename.startswith(_CELL_PREFIXES) else frame.filename
     if count is not None:
         place = f"In[{count}]"
     lines = linecache.getlines(frame.filename)
-    first = max(1, frame.line - CONTEXT_LINES)
+    failing = frame.lineno or 1
+    first = max(1, failing - CONTEXT_LINES)
     around = [
-        f"  {'>' if number == frame.line else ' '} {number:>3} | "
+        f"  {'>' if number == failing else ' '} {number:>3} | "
         + _cut(lines[number - 1].rstrip(), MAX_LINE_CHARS)
-        for number in range(first, min(len(lines), frame.line + CONTEXT_LINES) + 1)
+        for number in range(first, min(len(lines), failing + CONTEXT_LINES) + 1)
     ]
-    return "\n".join([f"{place}, line {frame.line}, in {frame.function}:", *around])
+    return "\n".join([f"{place}, line {failing}, in {frame.name}:", *around])
 
 
-def _count_frames(frames: list[Frame]) -> str:
+def _count_frames(frames: list[FrameSummary]) -> str:
     names = dict.fromkeys(_library(frame.filename) for frame in frames)
     count = f"{len(frames)} frames" if len(frames) > 1 else "1 frame"
-    return f"({count} of {', '.join(names)}, the last in {frames[-1].function})"
+    return f"({count} of {', '.join(names)}, the last in {frames[-1].name})"
 
 
 def _library(filename: str) -> str:

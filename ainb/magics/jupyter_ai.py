@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from ainb.magics.shell import NotebookShell
 
 
+# Names here, and in %config Ainb.
+OPTIONS = {"default_language_model": "model", "initial_language_model": "model", "aliases": "aliases"}
+
+
 class AiMagics(Configurable):
     """Settings of jupyter-ai, forwarded to those of ainb.
 
@@ -35,10 +39,8 @@ class AiMagics(Configurable):
         self.observe(self._hand_on)
 
     def _hand_on(self, change: Any) -> None:
-        if change.name in {"default_language_model", "initial_language_model"}:
-            self._get_shell().settings.set_option("model", change.new)
-        elif change.name == "aliases":
-            self._get_shell().settings.set_option("aliases", change.new)
+        if change.name in OPTIONS:
+            self._get_shell().settings.set_option(OPTIONS[change.name], change.new)
         elif change.name == "max_history":
             self._get_shell().print_line(
                 "a cell sends only its own prompt; earlier turns are sent with %%ai --chat NAME"

@@ -8,7 +8,7 @@ from ainb.errors import ConfigError
 from ainb.magics.commands.command import Command
 from ainb.magics.commands.frame_report import FrameReport, suppress_display
 from ainb.magics.commands.status import short_status
-from ainb.magics.commands.table import COMMANDS
+from ainb.magics.commands.table import BY_NAME
 from ainb.magics.parsing.arguments import Arguments, parse
 from ainb.magics.parsing.line_words import split_words
 from ainb.magics.shell import NotebookShell
@@ -17,8 +17,6 @@ from ainb.suggestions import closest
 
 # Spellings of command-line options.
 OPTION_SPELLINGS = {"--help": "help", "-h": "help", "--version": "version"}
-
-
 # Common words for subcommands that have another name.
 SUGGESTED_NAMES = {
     "billing": "cost", "price": "cost", "spend": "cost", "download": "pull", "install": "pull",
@@ -65,7 +63,7 @@ def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
 
 def is_command(name: str) -> bool:
     """Whether a word is a subcommand, a synonym of one, or an option with the same meaning."""
-    return name in OPTION_SPELLINGS or any(name in {command.name, *command.synonyms} for command in COMMANDS)
+    return name in OPTION_SPELLINGS or name in BY_NAME
 
 
 def find_command(name: str, magic: str = "%ai") -> Command:
@@ -74,14 +72,13 @@ def find_command(name: str, magic: str = "%ai") -> Command:
     Raises:
         ConfigError: There is none.
     """
-    known = {spelling: command for command in COMMANDS for spelling in (command.name, *command.synonyms)}
     wanted = OPTION_SPELLINGS.get(name, name)
-    if wanted not in known:
+    if wanted not in BY_NAME:
         way_out = (
             f"to ask a model write {magic.replace('%', '%%')} {name} above a prompt, or {magic} MODEL "
             "question"
             if ":" in name
-            else closest(SUGGESTED_NAMES.get(wanted.lower(), wanted), known)
+            else closest(SUGGESTED_NAMES.get(wanted.lower(), wanted), BY_NAME)
         )
         raise ConfigError(f"{magic} has no subcommand {name!r}; {way_out}")
-    return known[wanted]
+    return BY_NAME[wanted]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +218,11 @@ class NotebookShell:
         names["Err"] = self.cell_errors.reports
         names["Out"] = self.ipython.user_ns.get("Out", {})
         return names
+
+    def variables(self, is_kind: Callable[[Any], bool]) -> list[str]:
+        """Names of the variables whose value is of a kind, sorted, without names that begin with ``_``."""
+        names = self.namespace().items()
+        return sorted(name for name, value in names if not name.startswith("_") and is_kind(value))
 
     def notebook_path(self) -> Path | None:
         """Path of the notebook, in whose folder its cassette is; None when unknown."""

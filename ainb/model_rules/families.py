@@ -14,28 +14,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-SAMPLING = frozenset(
-    {
-        "temperature",
-        "top_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "logit_bias",
-        "logprobs",
-        "top_logprobs",
-    }
-)
+SAMPLING = frozenset({
+    "temperature", "top_p", "presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs",
+})  # fmt: skip
 CLAUDE_SAMPLING = frozenset({"temperature", "top_p", "top_k"})
 # Output tokens that thinking may take before the answer, by effort; sent on top of a default output limit.
 THINKING_TOKENS: Mapping[str, int] = {
-    "none": 0,
-    "minimal": 2_048,
-    "low": 4_096,
-    "medium": 8_192,
-    "high": 16_384,
-    "xhigh": 32_768,
-    "max": 49_152,
-}
+    "none": 0, "minimal": 2_048, "low": 4_096, "medium": 8_192, "high": 16_384,
+    "xhigh": 32_768, "max": 49_152,
+}  # fmt: skip
 
 # Services whose model names contain the name of the model's maker.
 _ROUTERS = frozenset({"openrouter", "pydantic"})
@@ -99,101 +86,65 @@ _LOW_MAX = (*_LOW_HIGH, "xhigh", "max")
 _PLAIN = Family(efforts=())
 
 
-def _reasoning(
-    efforts: tuple[str, ...],
-    default: str = "medium",
-    *,
-    sampling: Sampling = "never",
-    tools_need: str | None = None,
-    refused: frozenset[str] = frozenset(),
-) -> Family:
-    return Family(
-        efforts=efforts,
-        default_effort=default,
-        sampling=sampling,
-        renamed=(("max_tokens", "max_completion_tokens"),),
-        tools_need=tools_need,
-        refused=refused,
-    )
+_reasoning = functools.partial(
+    Family,
+    default_effort="medium",
+    sampling="never",
+    renamed=(("max_tokens", "max_completion_tokens"),),
+)
+# Models that accept sampling parameters while the effort is "none".
+_switchable = functools.partial(_reasoning, sampling="without_effort")
 
 
 # The first match counts. A pattern matches at the start of a name, not before another digit: "gpt-5" does not
 # match "gpt-50".
 _OPENAI: tuple[tuple[str, Family], ...] = (
     (r"gpt-5-chat", _PLAIN),
-    (r"gpt-5\.[1-3]-chat", _reasoning(("medium",))),
-    (r"chat-latest", _reasoning(("medium",))),
-    (r"o1-mini|o1-preview", _reasoning((), "medium")),
-    (r"(o3|o4-mini)(?![0-9])", _reasoning(_LOW_HIGH, refused=frozenset({"stop"}))),
-    (r"o[1-4](?![0-9])", _reasoning(_LOW_HIGH)),
-    (r"gpt-5-pro", _reasoning(("high",), "high")),
-    (r"gpt-[56](\.\d)?-pro", _reasoning(("medium", "high", "xhigh"))),
-    (r"gpt-5(?![.0-9])", _reasoning(("minimal", *_LOW_HIGH))),
-    (r"gpt-5\.1(?![0-9])", _reasoning(_NONE_HIGH, "none", sampling="without_effort")),
-    (r"gpt-5\.[23](?![0-9])", _reasoning(_NONE_XHIGH, "none", sampling="without_effort")),
-    (r"gpt-5\.4(?![0-9])", _reasoning(_NONE_XHIGH, "none", sampling="without_effort", tools_need="none")),
-    (r"gpt-5\.5(?![0-9])", _reasoning(_NONE_XHIGH, sampling="without_effort", tools_need="none")),
-    (r"gpt-5\.\d(?![0-9])", _reasoning(_NONE_MAX, sampling="without_effort", tools_need="none")),
-    (r"gpt-6-astra|gpt-6\.1-sol", _reasoning(_LOW_MAX)),
-    (r"gpt-6(\.\d)?(?![.0-9])", _reasoning(_NONE_MAX, sampling="without_effort", tools_need="none")),
+    (r"gpt-5\.[1-3]-chat", _reasoning(efforts=("medium",))),
+    (r"chat-latest", _reasoning(efforts=("medium",))),
+    (r"o1-mini|o1-preview", _reasoning(efforts=())),
+    (r"(o3|o4-mini)(?![0-9])", _reasoning(efforts=_LOW_HIGH, refused=frozenset({"stop"}))),
+    (r"o[1-4](?![0-9])", _reasoning(efforts=_LOW_HIGH)),
+    (r"gpt-5-pro", _reasoning(efforts=("high",), default_effort="high")),
+    (r"gpt-[56](\.\d)?-pro", _reasoning(efforts=("medium", "high", "xhigh"))),
+    (r"gpt-5(?![.0-9])", _reasoning(efforts=("minimal", *_LOW_HIGH))),
+    (r"gpt-5\.1(?![0-9])", _switchable(efforts=_NONE_HIGH, default_effort="none")),
+    (r"gpt-5\.[23](?![0-9])", _switchable(efforts=_NONE_XHIGH, default_effort="none")),
+    (r"gpt-5\.4(?![0-9])", _switchable(efforts=_NONE_XHIGH, default_effort="none", tools_need="none")),
+    (r"gpt-5\.5(?![0-9])", _switchable(efforts=_NONE_XHIGH, tools_need="none")),
+    (r"gpt-5\.\d(?![0-9])", _switchable(efforts=_NONE_MAX, tools_need="none")),
+    (r"gpt-6-astra|gpt-6\.1-sol", _reasoning(efforts=_LOW_MAX)),
+    (r"gpt-6(\.\d)?(?![.0-9])", _switchable(efforts=_NONE_MAX, tools_need="none")),
     (r"gpt-(4o|4\.1|4\.5|4|3\.5)(?![0-9])|chatgpt-4o", _PLAIN),
 )
 
-
-def _claude(
-    efforts: tuple[str, ...],
-    default: str,
-    thinking: set[str],
-    *,
-    sampling: Sampling = "never",
-    schema: SchemaForm = "json_schema",
-    one_of: tuple[str, ...] = (),
-) -> Family:
-    return Family(
-        efforts=efforts,
-        default_effort=default,
-        sampling=sampling,
-        sampling_names=CLAUDE_SAMPLING,
-        one_of=one_of,
-        thinking=frozenset(thinking),
-        schema=schema,
-    )
-
-
-_OLD_CLAUDE = _claude((), "none", {"enabled", "disabled"}, sampling="always", schema="tool")
-_FROM_45 = ("temperature", "top_p")
+_claude = functools.partial(Family, sampling="never", sampling_names=CLAUDE_SAMPLING)
+_sampled = functools.partial(_claude, sampling="always", thinking=frozenset({"enabled", "disabled"}))
+# Of temperature and top_p these models accept one alone.
+_from_45 = functools.partial(_sampled, one_of=("temperature", "top_p"))
+_OLD_CLAUDE = _sampled(efforts=(), schema="tool")
+_ADAPTIVE = frozenset({"adaptive"})
+_OPTIONAL = frozenset({"adaptive", "disabled"})
 _ANTHROPIC: tuple[tuple[str, Family], ...] = (
     (r"claude-(\d|instant)", _OLD_CLAUDE),
-    (
-        r"claude-opus-4[-.]1(?!\d)",
-        _claude((), "none", {"enabled", "disabled"}, sampling="always", one_of=_FROM_45),
-    ),
+    (r"claude-opus-4[-.]1(?!\d)", _from_45(efforts=())),
     (r"claude-(opus|sonnet)-4(?=$|-0|-2|-latest|@)", _OLD_CLAUDE),
-    (
-        r"claude-opus-4[-.]5(?!\d)",
-        _claude(_LOW_HIGH, "none", {"enabled", "disabled"}, sampling="always", one_of=_FROM_45),
-    ),
-    (
-        r"claude-(haiku|sonnet)-4[-.]5(?!\d)",
-        _claude((), "none", {"enabled", "disabled"}, sampling="always", one_of=_FROM_45),
-    ),
+    (r"claude-opus-4[-.]5(?!\d)", _from_45(efforts=_LOW_HIGH)),
+    (r"claude-(haiku|sonnet)-4[-.]5(?!\d)", _from_45(efforts=())),
     (
         r"claude-(opus|sonnet)-4[-.]6(?!\d)",
-        _claude(
-            (*_LOW_HIGH, "max"),
-            "none",
-            {"adaptive", "enabled", "disabled"},
-            sampling="always",
-            one_of=_FROM_45,
-        ),
+        _from_45(efforts=(*_LOW_HIGH, "max"), thinking=frozenset({"adaptive", "enabled", "disabled"})),
     ),
-    (r"claude-opus-4[-.][78](?!\d)", _claude(_LOW_MAX, "none", {"adaptive", "disabled"})),
-    (r"claude-haiku-5[-.]5(?!\d)", _claude(_LOW_MAX, "medium", {"adaptive", "disabled"})),
-    (r"claude-sonnet-5[-.]5(?!\d)", _claude(_LOW_MAX, "high", {"adaptive", "between_tools"})),
-    (r"claude-opus-5[-.]5(?!\d)", _claude(_LOW_MAX, "medium", {"adaptive"})),
-    (r"claude-(fable|mythos)-5(?!\d)", _claude(_LOW_MAX, "high", {"adaptive"})),
-    (r"claude-sonnet-5(?![-.]?\d)", _claude(_LOW_MAX, "none", {"adaptive", "disabled"})),
-    (r"claude-opus-5(?![-.]?\d)", _claude(_LOW_MAX, "high", {"adaptive", "disabled"})),
+    (r"claude-opus-4[-.][78](?!\d)", _claude(efforts=_LOW_MAX, thinking=_OPTIONAL)),
+    (r"claude-haiku-5[-.]5(?!\d)", _claude(efforts=_LOW_MAX, default_effort="medium", thinking=_OPTIONAL)),
+    (
+        r"claude-sonnet-5[-.]5(?!\d)",
+        _claude(efforts=_LOW_MAX, default_effort="high", thinking=frozenset({"adaptive", "between_tools"})),
+    ),
+    (r"claude-opus-5[-.]5(?!\d)", _claude(efforts=_LOW_MAX, default_effort="medium", thinking=_ADAPTIVE)),
+    (r"claude-(fable|mythos)-5(?!\d)", _claude(efforts=_LOW_MAX, default_effort="high", thinking=_ADAPTIVE)),
+    (r"claude-sonnet-5(?![-.]?\d)", _claude(efforts=_LOW_MAX, thinking=_OPTIONAL)),
+    (r"claude-opus-5(?![-.]?\d)", _claude(efforts=_LOW_MAX, default_effort="high", thinking=_OPTIONAL)),
 )
 # Claude models newer than the table: structured output exists since 4.5, the rest is learnt. They are assumed
 # to think.
@@ -201,6 +152,7 @@ _NEWER_CLAUDE = re.compile(r"claude-[a-z]+-(?:[5-9]|\d\d)(?![\d])")
 _NEW_CLAUDE = Family(default_effort="high", sampling_names=CLAUDE_SAMPLING)
 _UNKNOWN_CLAUDE = Family(sampling_names=CLAUDE_SAMPLING, schema="tool")
 
+_gemini = functools.partial(Family, schema="bounds_free")
 _OLD_LIMIT = (("max_completion_tokens", "max_tokens"),)
 # Compatible services accept the usual parameters; only effort levels and the form of a schema differ.
 _OTHERS: Mapping[str, tuple[tuple[str, Family], ...]] = {
@@ -213,14 +165,9 @@ _OTHERS: Mapping[str, tuple[tuple[str, Family], ...]] = {
     "gemini": (
         (
             r"gemini-3\.8",
-            Family(
-                efforts=("minimal", *_LOW_HIGH),
-                default_effort="medium",
-                sampling="never",
-                schema="bounds_free",
-            ),
+            _gemini(efforts=("minimal", *_LOW_HIGH), default_effort="medium", sampling="never"),
         ),
-        (r"", Family(efforts=("none", "minimal", *_LOW_HIGH), schema="bounds_free")),
+        (r"", _gemini(efforts=("none", "minimal", *_LOW_HIGH))),
     ),
     "mistral": ((r"", Family(renamed=(*_OLD_LIMIT, ("seed", "random_seed")))),),
     "openrouter": (

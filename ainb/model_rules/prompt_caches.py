@@ -56,24 +56,24 @@ _BREAKPOINT = PromptCache(kind="breakpoint", minimum_tokens=OPENAI_MINIMUM, life
 _KEY = PromptCache(kind="key", minimum_tokens=OPENAI_MINIMUM, life_seconds=300.0)
 
 
-def _mark(minimum_tokens: int) -> PromptCache:
-    return PromptCache(kind="mark", minimum_tokens=minimum_tokens, life_seconds=300.0)
-
-
+_mark = functools.partial(PromptCache, kind="mark", life_seconds=300.0)
 # First match counts, as in `families`.
 _OPENAI: tuple[tuple[str, PromptCache], ...] = (
     (r"gpt-5\.[6-9](?!\d)|gpt-5\.\d\d|gpt-[6-9](?!\d)|gpt-\d\d", _BREAKPOINT),
     (r"gpt-5(?!\d)|gpt-4o|gpt-4\.[15](?!\d)|chatgpt-4o|o[134](?!\d)", _KEY),
 )
 _ANTHROPIC: tuple[tuple[str, PromptCache], ...] = (
-    (r"claude-3-haiku|claude-3[-.]5-haiku", _mark(2_048)),
-    (r"claude-3|claude-(opus|sonnet)-4(?=$|-0|-2|-latest|@)", _mark(1_024)),
-    (r"claude-(\d|instant)", _mark(1_024)),
-    (r"claude-opus-4[-.][56](?!\d)|claude-haiku-4[-.]5(?!\d)", _mark(4_096)),
-    (r"claude-opus-4[-.]7(?!\d)", _mark(2_048)),
-    (r"claude-[a-z]+-5[-.]5(?!\d)|claude-opus-5(?![-.]?\d)|claude-(fable|mythos)-5(?!\d)", _mark(512)),
+    (r"claude-3-haiku|claude-3[-.]5-haiku", _mark(minimum_tokens=2_048)),
+    (r"claude-3|claude-(opus|sonnet)-4(?=$|-0|-2|-latest|@)", _mark(minimum_tokens=1_024)),
+    (r"claude-(\d|instant)", _mark(minimum_tokens=1_024)),
+    (r"claude-opus-4[-.][56](?!\d)|claude-haiku-4[-.]5(?!\d)", _mark(minimum_tokens=4_096)),
+    (r"claude-opus-4[-.]7(?!\d)", _mark(minimum_tokens=2_048)),
+    (
+        r"claude-[a-z]+-5[-.]5(?!\d)|claude-opus-5(?![-.]?\d)|claude-(fable|mythos)-5(?!\d)",
+        _mark(minimum_tokens=512),
+    ),
 )
-_OTHER_CLAUDE = _mark(1_024)
+_OTHER_CLAUDE = _mark(minimum_tokens=1_024)
 
 
 @functools.lru_cache(maxsize=512)

@@ -10,7 +10,8 @@ from ainb.compare import common_scale, narrowed, pair_to_show, row_shares, shown
 from ainb.panels import formatting
 from ainb.panels.compare_cells import IntervalCell, ShadedCell
 from ainb.panels.escapes import clean
-from ainb.panels.markup import Cell, Table
+from ainb.panels.formatting import UNKNOWN
+from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.output.slot import Slot, print_line, resolve
 from ainb.panels.view import Block, Line, SideBySide, View
 
@@ -66,13 +67,12 @@ def _verdict(result: Comparison) -> list[Block]:
 
 
 def _counted(result: Comparison) -> Line:
-    whole = bool((result.frame["answered"] == result.frame["rows"]).all())
     wrong = (
         "errors are those of the answered rows"
         if result.field.kind == "number"
         else "failed and invalid rows count as wrong"
     )
-    pieces = ["every row was answered" if whole else wrong]
+    pieces = ["every row was answered" if _is_whole(result) else wrong]
     if result.unlabelled:
         pieces.append(f"{formatting.counted(result.unlabelled, 'row')} without a truth left out")
     if len(result.answers_by_variant) > 1:
@@ -81,65 +81,59 @@ def _counted(result: Comparison) -> Line:
 
 
 def _figures_table(result: Comparison) -> Table:
-    frame = result.frame
-    scale = common_scale(frame)
-    whole = bool((frame["answered"] == frame["rows"]).all())
-    columns = _columns(result, scale, whole=whole)
-    rows = [
-        [Cell(text=name, strong=place == result.conclusion.winner), *_cells(result, row, bar, whole=whole)]
-        for place, (name, row, bar) in enumerate(
-            zip(result.names, frame.to_dict("records"), scale.bars, strict=True)
-        )
-    ]
-    bar = 2
-    return Table(
-        caption="Comparison",
-        columns=columns,
-        rows=rows,
-        numeric=set(range(1, len(columns))) - {bar},
-        volatile={columns.index("median s")},
-        nowrap={bar},
-    )
+    scale = common_scale(result.frame)
+    winner = result.conclusion.winner
+    names = (Cell(text=name, strong=place == winner) for place, name in enumerate(result.names))
+    records = zip(names, result.frame.to_dict("records"), scale.bars, strict=True)
+    return Table.of("Comparison", records, _columns(result, scale))
 
 
-def _columns(result: Comparison, scale: Scale, *, whole: bool) -> list[str]:
+def _columns(result: Comparison, scale: Scale) -> list[Column]:
+    """Columns of records of a name, a row of the frame, and the bar of its interval."""
     numbers = result.field.kind == "number"
-    ends = f"{_end(scale.start, numbers=numbers)} to {_end(scale.end, numbers=numbers)}"
-    columns = ["variant", "mean error (95 %)" if numbers else "accuracy (95 %)", ends, "$ / 1,000 rows"]
-    columns += ["RMSE", "Pearson", "Spearman"] if numbers else ["kappa (95 %)", "macro F1"]
-    if not whole:
-        columns += ["failed", "invalid", "answered" if numbers else "answered only"]
-    columns.append("median s")
+
+    def number(name: str, value: Callable[[dict[Any, Any]], Any], *, volatile: bool = False) -> Column:
+        return Column(name, lambda _name, row, _bar: value(row), "number", volatile=volatile)
+
+    def figure(name: str, key: str, *, volatile: bool = False) -> Column:
+        return number(name, lambda row: _figure(row[key]), volatile=volatile)
+
+    if numbers:
+        main = number("mean error (95 %)", lambda row: _interval(row, "mae", "mae_low", "mae_high"))
+        more = [figure("RMSE", "rmse"), figure("Pearson", "pearson"), figure("Spearman", "spearman")]
+    else:
+        main = number("accuracy (95 %)", lambda row: _interval(row, "accuracy", "low", "high", form=_percent))
+        kappa = number("kappa (95 %)", lambda row: _interval(row, "kappa", "kappa_low", "kappa_high"))
+        more = [kappa, figure("macro F1", "macro_f1")]
+    columns = [
+        Column("variant", lambda name, _row, _bar: name),
+        main,
+        Column(_ends(scale, numbers=numbers), lambda _name, _row, bar: _drawn(bar), "short"),
+        number("$ / 1,000 rows", lambda row: _cost(row["cost_usd_per_1000"])),
+        *more,
+    ]
+    if not _is_whole(result):
+        columns += [
+            number("failed", lambda row: formatting.count(row["failed"])),
+            number("invalid", lambda row: formatting.count(row["invalid"])),
+            number("answered" if numbers else "answered only", lambda row: _answered(row, numbers=numbers)),
+        ]
+    columns.append(figure("median s", "p50_s", volatile=True))
     if len(result.frame) > 1:
-        columns += ["nearer: first, this" if numbers else "only right: first, this", "p"]
+        columns += [
+            number("nearer: first, this" if numbers else "only right: first, this", _apart),
+            number("p", _p_value),
+        ]
     return columns
 
 
-def _cells(result: Comparison, row: dict[Any, Any], bar: Bar | None, *, whole: bool) -> list[Any]:
-    numbers = result.field.kind == "number"
-    drawn = Cell(text="") if bar is None else IntervalCell(text="", bar=bar)
-    if numbers:
-        cells: list[Any] = [
-            _interval(row, "mae", "mae_low", "mae_high"),
-            drawn,
-            _cost(row["cost_usd_per_1000"]),
-        ]
-        cells += [_figure(row[name]) for name in ("rmse", "pearson", "spearman")]
-    else:
-        cells = [
-            _interval(row, "accuracy", "low", "high", form=_percent),
-            drawn,
-            _cost(row["cost_usd_per_1000"]),
-        ]
-        cells += [_interval(row, "kappa", "kappa_low", "kappa_high"), _figure(row["macro_f1"])]
-    if not whole:
-        cells += [
-            formatting.count(row["failed"]),
-            formatting.count(row["invalid"]),
-            _answered(row, numbers=numbers),
-        ]
-    cells.append(_figure(row["p50_s"], "{:.2f}"))
-    return [*cells, *_against(row)] if len(result.frame) > 1 else cells
+def _is_whole(result: Comparison) -> bool:
+    """Whether every row was answered."""
+    return bool((result.frame["answered"] == result.frame["rows"]).all())
+
+
+def _drawn(bar: Bar | None) -> Cell:
+    return Cell(text="") if bar is None else IntervalCell(text="", bar=bar)
 
 
 def _answered(row: dict[Any, Any], *, numbers: bool) -> str:
@@ -147,15 +141,20 @@ def _answered(row: dict[Any, Any], *, numbers: bool) -> str:
     return many if numbers else f"{_percent(row['accuracy_answered'])} of {many}"
 
 
-def _end(value: float, *, numbers: bool) -> str:
-    return f"{value:g}" if numbers else f"{value:.0%}".replace("%", " %")
+def _ends(scale: Scale, *, numbers: bool) -> str:
+    ends = (f"{end:g}" if numbers else f"{end * 100:.0f} %" for end in (scale.start, scale.end))
+    return " to ".join(ends)
 
 
-def _against(row: dict[Any, Any]) -> list[str]:
+def _apart(row: dict[Any, Any]) -> str:
+    """Rows on which only the first variant is right (or nearer), and only this one; unknown for the first."""
     if formatting.is_unknown(row["p_value"]):
-        return [formatting.UNKNOWN, formatting.UNKNOWN]
-    counts = f"{formatting.count(row['only_first_right'])}, {formatting.count(row['only_this_right'])}"
-    return [counts, shown_p(row["p_value"])]
+        return UNKNOWN
+    return f"{formatting.count(row['only_first_right'])}, {formatting.count(row['only_this_right'])}"
+
+
+def _p_value(row: dict[Any, Any]) -> str:
+    return UNKNOWN if formatting.is_unknown(row["p_value"]) else shown_p(row["p_value"])
 
 
 def _cost(usd: Any) -> Cell | str:
@@ -164,11 +163,11 @@ def _cost(usd: Any) -> Cell | str:
 
 
 def _percent(value: Any) -> str:
-    return formatting.UNKNOWN if formatting.is_unknown(value) else f"{float(value) * 100:.1f} %"
+    return UNKNOWN if formatting.is_unknown(value) else f"{float(value) * 100:.1f} %"
 
 
-def _figure(value: Any, form: str = "{:.2f}") -> str:
-    return formatting.UNKNOWN if formatting.is_unknown(value) else form.format(value)
+def _figure(value: Any) -> str:
+    return UNKNOWN if formatting.is_unknown(value) else f"{value:.2f}"
 
 
 def _interval(
@@ -196,19 +195,18 @@ def _matrix(counts: pd.DataFrame, shares: np.ndarray, name: str) -> Table:
     kept = [place for place, column in enumerate(counts) if place < len(counts) or counts[column].any()]
     values = counts.to_numpy(dtype=int)
     rows = [
-        [str(label), *(_shaded(values[row, place], float(shares[row, place])) for place in kept)]
+        [
+            str(label),
+            *(ShadedCell(text=f"{values[row, place]:,}", shade=float(shares[row, place])) for place in kept),
+        ]
         for row, label in enumerate(counts.index)
     ]
     return Table(
         caption=f"{name}: answers by truth",
         columns=("truth", *(str(counts.columns[place]) for place in kept)),
         rows=rows,
-        numeric=set(range(1, len(kept) + 1)),
+        looks=dict.fromkeys(range(1, len(kept) + 1), "number"),
     )
-
-
-def _shaded(count: int, share: float) -> Cell:
-    return ShadedCell(text=f"{count:,}", shade=share)
 
 
 def _disagreements(result: Comparison) -> list[Block]:
@@ -240,7 +238,7 @@ def _disagreement_table(
         caption=f"{names[0]} and {names[1]} answer differently{ending}",
         columns=("row", *texts, f"truth ({result.truth_name})", *names),
         rows=shown,
-        wide=set(range(1, len(texts) + 1)),
+        looks=dict.fromkeys(range(1, len(texts) + 1), "wide"),
     )
 
 

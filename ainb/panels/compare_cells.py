@@ -12,14 +12,8 @@ if TYPE_CHECKING:
 
 
 BAR_EM = 11
-
-
 GAP_EM = 0.18
-
-
 TEXT_BAR = 21
-
-
 DARKEST = 0.38  # largest opacity of a shaded cell: its text keeps its contrast in both themes
 
 

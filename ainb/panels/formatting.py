@@ -146,17 +146,6 @@ def remaining(level: Any, capacity: Any) -> str:
     return f"{compact(int(float(level)))} of {compact(int(float(capacity)))}"
 
 
-def circuit(state: Any, probe_in_s: Any = None) -> Cell:
-    """State of a circuit, with the time until the next probe of an open one."""
-    if is_unknown(state):
-        return Cell(text=UNKNOWN)
-    name = str(state)
-    if name == "open" and not is_unknown(probe_in_s):
-        return Cell(text=f"open, probed in {seconds(probe_in_s)}", tone="bad")
-    tone = {"closed": "good", "open": "bad", "forced-open": "bad", "half-open": "warn"}.get(name, "quiet")
-    return Cell(text=name.replace("-", " "), tone=tone)  # type: ignore[arg-type]  # the values above are tones
-
-
 def provider(state: Any, next_try_s: Any = None) -> Cell:
     """Whether calls are sent to a provider, from the state of its circuit and its queue.
 
@@ -165,7 +154,7 @@ def provider(state: Any, next_try_s: Any = None) -> Cell:
         next_try_s: Seconds until the next call is sent, for an open circuit or a paused queue; None means
             now.
     """
-    detail = "" if is_unknown(state) else f"circuit {circuit(state)}"
+    detail = "" if is_unknown(state) else f"circuit {str(state).replace('-', ' ')}"
     if not is_unknown(next_try_s) and next_try_s > 0:
         return Cell(text=f"paused, next try in {seconds(next_try_s)}", tone="bad", detail=detail)
     if is_unknown(state):

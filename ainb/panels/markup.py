@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ from ainb.panels.style import NO_MATHS, classes, style
 Tone = Literal["", "quiet", "good", "warn", "bad"]
 
 BAR_EM = 9
+# CSS classes of the looks of columns.
+_CLASSES = {"number": "n", "short": "w", "wide": "m"}
 # Replaces omitted content in deterministic display, so that one pattern matches both forms.
 OMITTED = '<span class="run"></span>'
 
@@ -130,11 +132,9 @@ class Table:
         columns: Names; cells of the first column are row headers.
         rows: A value or cell per column.
         footer: A last row of totals; None means none.
-        numeric: Indices of columns with numbers, aligned right.
+        looks: Look of columns by index, as in `Column`.
         volatile: Indices of columns that differ from run to run; deterministic text omits them, deterministic
             HTML leaves them empty.
-        nowrap: Indices of columns with short words that are not wrapped.
-        wide: Indices of columns with sentences.
         limit: Rows shown; the number of further rows is printed below. None means all.
         history: Whether it shows earlier runs; deterministic display omits it.
     """
@@ -143,10 +143,8 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     footer: Sequence[Any] | None = None
-    numeric: Collection[int] = ()
+    looks: Mapping[int, str] = field(default_factory=dict)
     volatile: Collection[int] = ()
-    nowrap: Collection[int] = ()
-    wide: Collection[int] = ()
     limit: int | None = None
     history: bool = False
 
@@ -155,17 +153,11 @@ class Table:
         cls, caption: str, records: Iterable[tuple[Any, ...]], columns: Sequence[Column], **more: Any
     ) -> Table:
         """A table with one row per record; `more` are further attributes."""
-
-        def places(look: str) -> set[int]:
-            return {place for place, column in enumerate(columns) if column.look == look}
-
         return cls(
             caption=caption,
             columns=[column.name for column in columns],
             rows=[[column.value(*record) for column in columns] for record in records],
-            numeric=places("number"),
-            nowrap=places("short"),
-            wide=places("wide"),
+            looks={place: column.look for place, column in enumerate(columns)},
             volatile={place for place, column in enumerate(columns) if column.volatile},
             **more,
         )
@@ -208,7 +200,7 @@ class Table:
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         texts = [
             "  ".join(
-                cell.rjust(width) if place in self.numeric else cell.ljust(width)
+                cell.rjust(width) if self.looks.get(place) == "number" else cell.ljust(width)
                 for cell, width, place in zip(line, widths, kept, strict=True)
             )
             for line in lines
@@ -240,11 +232,8 @@ class Table:
         return cell_html(value, deterministic=deterministic)
 
     def _class(self, place: int) -> str:
-        if place in self.numeric:
-            return ' class="n"'
-        if place in self.nowrap:
-            return ' class="w"'
-        return ' class="m"' if place in self.wide else ""
+        look = _CLASSES.get(self.looks.get(place, ""))
+        return f' class="{look}"' if look else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

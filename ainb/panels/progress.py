@@ -182,8 +182,7 @@ def _last_answers(progress: Progress) -> list[Block]:
             caption="Last answers",
             columns=("row", "input", *(fields or ["reply"])),
             rows=rows,
-            numeric={0},
-            wide={1},
+            looks={0: "number", 1: "wide"},
             history=True,
         )
     ]

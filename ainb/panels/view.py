@@ -223,32 +223,16 @@ class View:
         }
 
     def text(self, *, deterministic: bool = False) -> str:
-        """All blocks as text."""
-        return "\n".join(_with_space(self.blocks, deterministic=deterministic))
+        """Texts of the blocks with content, with an empty line before tables."""
+        lines: list[str] = []
+        for block in self.blocks:
+            text = block.text(deterministic=deterministic)
+            if text and lines and isinstance(block, Table | SideBySide):
+                lines.append("")
+            lines += [text] if text else []
+        return "\n".join(lines)
 
     def charts(self) -> list[Chart]:
         """The charts among the blocks."""
-        return _charts(self.blocks)
-
-
-def _with_space(blocks: Sequence[Block], *, deterministic: bool) -> list[str]:
-    """Texts of the blocks with content, with an empty line before tables."""
-    lines: list[str] = []
-    for block in blocks:
-        text = block.text(deterministic=deterministic)
-        if not text:
-            continue
-        if lines and isinstance(block, Table | SideBySide):
-            lines.append("")
-        lines.append(text)
-    return lines
-
-
-def _charts(blocks: Sequence[Block]) -> list[Chart]:
-    found: list[Chart] = []
-    for block in blocks:
-        if isinstance(block, Chart):
-            found.append(block)
-        elif isinstance(block, SideBySide):
-            found += _charts(block.blocks)
-    return found
+        groups = (block.blocks if isinstance(block, SideBySide) else [block] for block in self.blocks)
+        return [block for group in groups for block in group if isinstance(block, Chart)]

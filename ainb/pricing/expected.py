@@ -81,11 +81,7 @@ class Expected:
 
 
 def expected_output(
-    request: Request,
-    *,
-    past: float | None = None,
-    usual: int | None = None,
-    instruction: str | None = None,
+    request: Request, *, past: float | None = None, usual: int | None = None, instruction: str | None = None
 ) -> Expected:
     """Estimate the output tokens of the reply to a request.
 

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ainb.messages import Usage
-from ainb.pricing.rates import ZERO, Rates
-from ainb.pricing.snapshot import REQUESTS_PER_RATE
+from ainb.pricing.rates import Rates
+from ainb.pricing.snapshot import RATE_NAMES, make_rates
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
@@ -95,16 +95,7 @@ def _is_tiered(prices: ModelPrice) -> bool:
 
 
 def _read_rates(prices: ModelPrice) -> Rates:
-    values: dict[str, Any] = vars(prices)
-    return Rates(
-        input=values.get("input_mtok"),
-        output=values.get("output_mtok"),
-        cache_read=values.get("cache_read_mtok"),
-        cache_write=values.get("cache_write_mtok"),
-        cache_write_1h=values.get("cache_write_1h_mtok"),
-        reasoning=values.get("output_reasoning_mtok"),
-        request=(values.get("requests_kcount") or ZERO) / REQUESTS_PER_RATE,
-    )
+    return make_rates({name: vars(prices).get(of_package) for name, of_package in RATE_NAMES.items()})
 
 
 def find_model(service: str | None, model: str) -> tuple[PricedProvider, ModelInfo] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from ainb.pricing.snapshot import Listed, is_loaded, load_snapshot
 from ainb.pricing.table import PriceTable
 
 _Price = Rates | Listed | Conditional
+# Provider, model, whether it is a batch, and service tier: they determine the published price.
+_ListKey = tuple[str, str, bool, str | None]
 CostSource = Literal["table", "provider", "free", "unpriced"]
 
 FREE_PROVIDERS = frozenset({"local", "ollama", "lmstudio", "vllm", "scripted"})
@@ -51,11 +54,10 @@ class Prices:
     def __init__(
         self, table: Mapping[str, Mapping[str, Any]] | None = None, *, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        self._table = PriceTable(table)
+        self._own_rates = functools.cache(PriceTable(table).find)
+        self._window = functools.cache(_find_window)
         self._clock = clock
-        self._own: dict[tuple[str, str], Rates | None] = {}
-        self._windows: dict[tuple[str, str], int | None] = {}
-        self._published: dict[tuple[str, str, bool, str | None], _Price | None] = {}
+        self._published: dict[_ListKey, _Price | None] = {}
 
     @property
     def loaded(self) -> bool:
@@ -64,16 +66,11 @@ class Prices:
 
     def prepare(self, call: Call) -> None:
         """Look up the published price of a call in advance; for a background thread."""
-        request = call.request
-        provider, model = real_name(request.provider, request.model)
-        tier, batch = service_tier_of(request), call.delivery == "batch"
-        self._published_rates(provider, model, batch=batch, service_tier=tier)
+        self._published_rates(_list_key(call))
 
     def is_prepared(self, call: Call) -> bool:
         """Whether the published price of a call has been looked up."""
-        request = call.request
-        provider, model = real_name(request.provider, request.model)
-        return (provider, model, call.delivery == "batch", service_tier_of(request)) in self._published
+        return _list_key(call) in self._published
 
     def cost(
         self,
@@ -109,11 +106,9 @@ class Prices:
             if free or _is_free(provider, model):
                 return ZERO, "free"
             if usage.input_tokens is None:
-                return (
-                    None,
-                    "unpriced",
-                )  # before the list is loaded: a user's function counts no tokens
-            rates = self._published_rates(provider, model, batch=batch, service_tier=service_tier)
+                # Before the list is loaded: a user's function counts no tokens.
+                return None, "unpriced"
+            rates = self._published_rates((provider, model, batch, service_tier))
             halved = batch and provider in HALF_PRICE and not has_batch_price(rates, at or self._now())
         if rates is None:
             return None, "unpriced"
@@ -164,11 +159,7 @@ class Prices:
 
     def context_window(self, provider: str, model: str) -> int | None:
         """Context window of the model in tokens, or None when unknown."""
-        key = (provider, model)
-        try:
-            return self._windows[key]
-        except KeyError:
-            return self._windows.setdefault(key, _find_window(*real_name(provider, model)))
+        return self._window(provider, model)
 
     def per_million(self, provider: str, model: str) -> tuple[Decimal | None, Decimal | None]:
         """Current prices of a million input and output tokens of short requests in USD; None when unknown."""
@@ -187,20 +178,11 @@ class Prices:
         found = (item for item in load_package().providers if item.id == name)
         return sorted(model.id for item in found for model in item.models if not model.deprecated)
 
-    def _own_rates(self, provider: str, model: str) -> Rates | None:
-        key = (provider, model)
-        try:
-            return self._own[key]
-        except KeyError:
-            return self._own.setdefault(key, self._table.find(provider, model))
-
-    def _published_rates(
-        self, provider: str, model: str, *, batch: bool = False, service_tier: str | None = None
-    ) -> _Price | None:
-        key = (provider, model, batch, service_tier)
+    def _published_rates(self, key: _ListKey) -> _Price | None:
         try:
             return self._published[key]
         except KeyError:
+            provider, model, batch, service_tier = key
             context = dict(_BATCH) if batch else {}
             if service_tier is not None:
                 context["service_tier"] = service_tier
@@ -208,6 +190,11 @@ class Prices:
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock.unix(), UTC)
+
+
+def _list_key(call: Call) -> _ListKey:
+    request = call.request
+    return *real_name(request.provider, request.model), call.delivery == "batch", service_tier_of(request)
 
 
 def _is_free(provider: str, model: str) -> bool:
@@ -239,6 +226,7 @@ def _service_name(provider: str) -> str | None:
 
 
 def _find_window(provider: str, model: str) -> int | None:
+    provider, model = real_name(provider, model)
     ours = load_snapshot()
     if ours is not None:
         listed = ours.find(_service_name(provider), model, {})
@@ -250,7 +238,7 @@ def _find_window(provider: str, model: str) -> int | None:
 def _resolve(provider: str, model: str, wanted: Mapping[str, str]) -> _Price | None:
     ours = load_snapshot()
     listed = None if ours is None else ours.find(_service_name(provider), model, wanted)
-    if ours is not None and (listed is None or listed.prices is not None):
+    if ours is not None and (listed is None or listed.prices):
         return listed and (listed.rates or listed)
     return package_prices(_service_name(provider), model, wanted)
 

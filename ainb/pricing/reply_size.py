@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ainb import tokens
+from ainb.identity_cache import cached_by_identity
 
 MAX_DEPTH: Final = 6
 MAX_ITEMS: Final = 100
@@ -19,7 +20,6 @@ MARGIN: Final = 1.5
 FRAME_TOKENS: Final = 32
 LEAST_LIMIT: Final = 128
 USUAL_ITEMS: Final = 3
-MAX_KNOWN: Final = 64
 _LONG_TEXT = re.compile(
     r"reason|rationale|explanation|explain|justif|why|summary|comment|analysis|description|advice",
     re.IGNORECASE,
@@ -52,21 +52,11 @@ class ReplySize:
     limit: int | None
 
 
-_known: dict[int, tuple[Mapping[str, Any], ReplySize]] = {}
-
-
+@cached_by_identity  # rows of a batch share one schema
 def reply_size(schema: Mapping[str, Any]) -> ReplySize:
     """Compute the size of replies to a JSON schema."""
-    # Cached by identity, since rows of a batch share one schema.
-    known = _known.get(id(schema))
-    if known is not None and known[0] is schema:
-        return known[1]
     usual = json.dumps(_Usual(schema).value(schema, "", 0), ensure_ascii=False)
-    found = ReplySize(usual=tokens.count_tokens(usual), limit=_limit(schema))
-    if len(_known) >= MAX_KNOWN:
-        _known.clear()
-    _known[id(schema)] = (schema, found)
-    return found
+    return ReplySize(usual=tokens.count_tokens(usual), limit=_limit(schema))
 
 
 def _limit(schema: Mapping[str, Any]) -> int | None:
@@ -112,7 +102,7 @@ class _Sizer:
         if kind == "array":
             return self.items(schema, name, depth)
         if kind == "string":
-            return self.text(schema, name)
+            return _FORMATS.get(str(schema.get("format"))) or self.text(schema, name)
         if kind in {"integer", "number"}:
             return self.number(schema, whole=kind == "integer")
         return {"boolean": False, "null": None}[kind] if kind in {"boolean", "null"} else self.unknown()
@@ -157,7 +147,7 @@ class _Sizer:
         raise NotImplementedError
 
     def text(self, schema: Mapping[str, Any], name: str) -> Any:
-        """A text."""
+        """A text in none of the known formats."""
         raise NotImplementedError
 
     def number(self, schema: Mapping[str, Any], *, whole: bool) -> Any:
@@ -185,8 +175,6 @@ class _Usual(_Sizer):
         return [self.value(schema.get("items"), name, depth + 1)] * min(count, MAX_ITEMS)
 
     def text(self, schema: Mapping[str, Any], name: str) -> Any:
-        if schema.get("format") in _FORMATS:
-            return _FORMATS[str(schema["format"])]
         words = next((count for pattern, count in _WORDS if pattern.search(name)), _OTHER_WORDS)
         text = (_WORD * words).strip()
         return text[: _whole(schema, "maxLength", len(text))]
@@ -224,8 +212,7 @@ class _Longest(_Sizer):
     def choice(self, values: list[Any]) -> Any:
         return max(values, key=_length)
 
-    def branch(self, values: list[Any]) -> Any:
-        return max(values, key=_length)
+    branch = choice
 
     def items(self, schema: Mapping[str, Any], name: str, depth: int) -> Any:
         inner, first = schema.get("items"), schema.get("prefixItems")
@@ -243,8 +230,6 @@ class _Longest(_Sizer):
         return [item] * most
 
     def text(self, schema: Mapping[str, Any], name: str) -> Any:
-        if schema.get("format") in _FORMATS:
-            return _FORMATS[str(schema["format"])]
         most = _whole(schema, "maxLength", MAX_CHARS + 1)
         if most > MAX_CHARS:
             raise _UnboundedError

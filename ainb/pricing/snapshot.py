@@ -61,18 +61,17 @@ class Listed:
 
     Attributes:
         window: Context window in tokens; None when unknown.
-        prices: Its prices, oldest first; None if only the package can compute them.
+        prices: Its prices, oldest first; () if only the package can compute them.
     """
 
     window: int | None
-    prices: tuple[Price, ...] | None
+    prices: tuple[Price, ...]
 
     @property
     def rates(self) -> Rates | None:
         """The rates, if they depend neither on the day nor on the prompt's size; else None."""
-        if self.prices is None or len(self.prices) > 1 or len(self.prices[0].bands) > 1:
-            return None
-        return self.prices[0].bands[0][1]
+        is_one = len(self.prices) == 1 and len(self.prices[0].bands) == 1
+        return self.prices[0].bands[0][1] if is_one else None
 
     def cost(self, usage: Usage, at: datetime) -> Decimal | None:
         """Cost of a use of the model in USD; None when a required count or rate is unknown.
@@ -82,11 +81,8 @@ class Listed:
             at: Time of the use; a time without a zone is UTC.
         """
         day = (at if at.tzinfo is None else at.astimezone(UTC)).date()
-        prices = self.prices or ()
-        price = next((item for item in reversed(prices) if item.start is None or day >= item.start), None)
-        price = price or (prices[0] if prices else None)
-        if price is None:
-            return None
+        past = (item for item in reversed(self.prices) if item.start is None or day >= item.start)
+        price = next(past, self.prices[0])
         if len(price.bands) == 1:
             return price.bands[0][1].cost(usage)
         if usage.input_tokens is None or usage.output_tokens is None:
@@ -134,8 +130,7 @@ class Snapshot:
         item, is_own = found
         # The package ignores processing and tier for a model that is taken from another provider.
         varies = is_own and any(when.items() <= wanted.items() for when in item["variants"])
-        prices = None if varies or item["prices"] is None else tuple(map(_read_price, item["prices"]))
-        return Listed(item["window"], prices)
+        return Listed(item["window"], () if varies else tuple(map(_read_price, item["prices"] or ())))
 
     def models(self, provider: str) -> list[str]:
         """Names of a provider's models that are not deprecated, sorted; [] for an unknown provider."""
@@ -204,14 +199,15 @@ def is_loaded() -> bool:
 
 def _read_price(price: list[Any]) -> Price:
     start, bands = price
-    read = tuple((most, _read_rates(values)) for most, values in bands)
+    read = tuple(
+        (most, make_rates({name: Decimal(value) for name, value in values.items()})) for most, values in bands
+    )
     return Price(None if start is None else date.fromisoformat(start), read)
 
 
-def _read_rates(values: Mapping[str, str]) -> Rates:
-    numbers = {name: Decimal(value) for name, value in values.items()}
-    numbers["request"] = numbers.get("request", ZERO) / REQUESTS_PER_RATE
-    return Rates(**numbers)
+def make_rates(values: Mapping[str, Any]) -> Rates:
+    """Rates from published numbers by the names of `RATE_NAMES`; requests are priced by the thousand."""
+    return Rates(**{**values, "request": (values.get("request") or ZERO) / REQUESTS_PER_RATE})
 
 
 def _matches(clause: _Clause, text: str) -> bool:

@@ -16,14 +16,15 @@ from ainb.prompts.fields import Field, FieldFinder, is_dunder, look_up, nearest
 from ainb.prompts.protected import ProtectedPlaces
 from ainb.prompts.tables import table_text
 
-_NO_VALUE = (
-    types.ModuleType,
-    type,
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.MethodType,
-    types.GeneratorType,
-)
+# What cannot be sent as a value, and its name in the note.
+_NO_VALUE: Mapping[type, str] = {
+    types.ModuleType: "module",
+    type: "class",
+    types.GeneratorType: "generator",
+    types.FunctionType: "function",
+    types.BuiltinFunctionType: "function",
+    types.MethodType: "function",
+}
 MAX_UNKNOWN = 20
 
 
@@ -127,12 +128,13 @@ class _Filling:
 
 def is_value(value: Any) -> bool:
     """Whether an object can be sent as a value: modules, classes, functions and generators cannot."""
-    return not isinstance(value, _NO_VALUE)
+    return not isinstance(value, tuple(_NO_VALUE))
 
 
 def not_a_value(typed: str, value: Any) -> str:
     """The note on a field that names a module, a class, a function or a generator."""
-    return f"{{{typed}}} is a {_kind(value)}, not a value; it is sent as typed"
+    kind = next(word for kind, word in _NO_VALUE.items() if isinstance(value, kind))
+    return f"{{{typed}}} is a {kind}, not a value; it is sent as typed"
 
 
 def value_text(value: Any, field: str) -> str:
@@ -152,11 +154,3 @@ def value_text(value: Any, field: str) -> str:
         raise InvalidPromptError(
             f"the value of {{{field}}} cannot be written as text ({type(error).__name__}); nothing was sent"
         ) from error
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, types.ModuleType):
-        return "module"
-    if isinstance(value, type):
-        return "class"
-    return "generator" if isinstance(value, types.GeneratorType) else "function"

@@ -15,14 +15,9 @@ from typing import Any
 FIRST_ROWS = 20
 LOOKED_AT = 1000
 _KINDS = {
-    "b": "boolean",
-    "i": "integer",
-    "u": "integer",
-    "f": "number",
-    "c": "complex number",
-    "M": "time",
+    "b": "boolean", "i": "integer", "u": "integer", "f": "number", "c": "complex number", "M": "time",
     "m": "duration",
-}
+}  # fmt: skip
 _WORDS: tuple[tuple[type, str], ...] = ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "text"))
 
 

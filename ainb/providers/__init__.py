@@ -181,8 +181,7 @@ def ways_to_choose() -> str:
     names = keys.found()
     found = f"keys found: {', '.join(names)}" if names else "no provider keys found"
     return (
-        "no model is configured; write one after %%ai (openai:gpt-5-mini, ollama:llama3.2, …), set %config "
-        "Ainb.model, AINB_MODEL "
-        "or [tool.ainb] model, or get the small local one with pip install 'ainb-notebook[local]' and %ai "
-        f"pull smollm2; {found}"
+        "no model is configured; write one after %%ai (openai:gpt-5-mini, ollama:llama3.2, …), set "
+        "%config Ainb.model, AINB_MODEL or [tool.ainb] model, or get the small local one with "
+        f"pip install 'ainb-notebook[local]' and %ai pull smollm2; {found}"
     )

@@ -60,12 +60,7 @@ def check_parameters(given: Iterable[str], *, service: str, options: Collection[
         if name in PARAMETERS or _OF_ONE_PROVIDER.fullmatch(name):
             continue
         hint = closest(name, {*PARAMETERS, *options})
-        if hint.startswith("did you mean"):
-            raise ConfigError(
-                f"{name!r} is not an option; {hint} Other parameters go in extra_body={{{name!r}: …}}"
-            )
-        if service in SERVICES:
-            raise ConfigError(
-                f"{name!r} is not an option; other parameters of the provider go in "
-                f"extra_body={{{name!r}: …}}"
-            )
+        is_near = hint.startswith("did you mean")
+        if is_near or service in SERVICES:
+            others = f"{hint} Other parameters" if is_near else "other parameters of the provider"
+            raise ConfigError(f"{name!r} is not an option; {others} go in extra_body={{{name!r}: …}}")

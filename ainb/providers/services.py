@@ -52,11 +52,7 @@ SERVICES: Mapping[str, Service] = {
         Service(name="local", protocol="local", key_needed=False, free=True, json_mode=True),
         _service("openai", "https://api.openai.com/v1", batch_api=True),
         _service(
-            "anthropic",
-            "https://api.anthropic.com/v1",
-            protocol="anthropic",
-            json_mode=False,
-            batch_api=True,
+            "anthropic", "https://api.anthropic.com/v1", protocol="anthropic", json_mode=False, batch_api=True
         ),
         _service("azure", None, variable="AZURE_OPENAI_ENDPOINT", batch_api=True),
         _service("ollama", "http://127.0.0.1:11434/v1", key_needed=False, free=True),

@@ -4,33 +4,18 @@
 after a name, in a header or in a URL; `split_keys` finds the user's own keys when they are split or encoded.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from ainb.lazy import lazy_exports
-
-if TYPE_CHECKING:
-    from ainb.redaction.filter import (
-        beginning_of_value,
-        encodable,
-        find,
-        find_known,
-        find_values,
-        may_hold,
-        redact,
-        remember,
-        secret_values,
-        watch,
-    )
-else:
-    __getattr__ = lazy_exports(
-        __name__,
-        filter=(
-            "beginning_of_value encodable find find_known find_values may_hold redact remember secret_values "
-            "watch"
-        ),
-    )
+from ainb.redaction.filter import (
+    encodable,
+    find,
+    find_known,
+    find_values,
+    may_hold,
+    redact,
+    remember,
+    secret_values,
+    watch,
+)
+from ainb.redaction.split_keys import beginning_of_value
 
 __all__ = [
     "beginning_of_value", "encodable", "find", "find_known", "find_values", "may_hold", "redact", "remember",

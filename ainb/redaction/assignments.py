@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+KEY_CHARACTERS = 16
 PASSWORD_CHARACTERS = 8
 # A value contains "=" only as padding, so that in ``KEY=KEY=KEY=…`` each run is read once.
 _CHARACTER = r"[^\s\"'`,;()\[\]{}<>\\=]"
@@ -36,29 +37,13 @@ _NO_VARIABLE = (
 _NO_DUMMY = r"(?!(?i:your|change_?me|placeholder|dummy|redacted|x{4}|\.{3}|none|null|true|false))"
 _LOOKS_SECRET = f"{_NO_PATH}{_NO_DUMMY}{_NO_NAMES}{_NO_VARIABLE}"
 _KEY_KINDS = (
-    "api",
-    "access",
-    "secret",
-    "private",
-    "auth",
-    "account",
-    "client",
-    "signing",
-    "encryption",
-    "app",
-    "application",
-    "service",
-    "subscription",
-    "master",
-    "shared",
-    "storage",
-    "session",
-    "admin",
-    "license",
-)
+    "api", "access", "secret", "private", "auth", "account", "client", "signing", "encryption", "app",
+    "application", "service", "subscription", "master", "shared", "storage", "session", "admin", "license",
+)  # fmt: skip
+_PASS_KINDS = ("db", "user", "smtp", "mail", "admin", "root", "ftp", "login", "http", "proxy")
 
 
-def _named(word: str, kinds: Iterable[str] = (), *, shortest: int = 16) -> str:
+def _named(word: str, kinds: Iterable[str], *, shortest: int) -> str:
     """A name that ends in `word`, a separator and a value: quoted, in capitals with "=", or plain.
 
     Args:
@@ -114,6 +99,19 @@ _OPTION = (
     rf"[ \t]{{1,4}}[\"']?{_LOOKS_SECRET}{_VALUE}"
 )
 
+# Name of the pattern, last word of the name that the value follows, kinds of which one must precede the word,
+# and the fewest characters of a quoted or plain value.
+_NAMED: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
+    ("key value", "key", _KEY_KINDS, KEY_CHARACTERS),
+    ("token value", "token", (), KEY_CHARACTERS),
+    ("secret value", "secret", (), KEY_CHARACTERS),
+    ("password value", "password", (), PASSWORD_CHARACTERS),
+    ("password value", "passwd", (), PASSWORD_CHARACTERS),
+    ("password value", "passphrase", (), PASSWORD_CHARACTERS),
+    ("password value", "pwd", (), PASSWORD_CHARACTERS),
+    ("password value", "pass", _PASS_KINDS, PASSWORD_CHARACTERS),
+    ("credential value", "credentials", (), KEY_CHARACTERS),
+)
 # Name, pattern, and literals; the pattern can match only if one of them occurs.
 ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
@@ -158,29 +156,8 @@ ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         ("machine ",),
     ),
     ("option value", _OPTION, ("--",)),
-    ("key value", _named("key", _KEY_KINDS), ("key", "KEY", "Key")),
-    ("token value", _named("token"), ("token", "TOKEN", "Token")),
-    ("secret value", _named("secret"), ("secret", "SECRET", "Secret")),
-    (
-        "password value",
-        _named("password", shortest=PASSWORD_CHARACTERS),
-        ("password", "PASSWORD", "Password"),
+    *(
+        (name, _named(word, kinds, shortest=shortest), (word, word.upper(), word.capitalize()))
+        for name, word, kinds, shortest in _NAMED
     ),
-    ("password value", _named("passwd", shortest=PASSWORD_CHARACTERS), ("passwd", "PASSWD", "Passwd")),
-    (
-        "password value",
-        _named("passphrase", shortest=PASSWORD_CHARACTERS),
-        ("passphrase", "PASSPHRASE", "Passphrase"),
-    ),
-    ("password value", _named("pwd", shortest=PASSWORD_CHARACTERS), ("pwd", "PWD", "Pwd")),
-    (
-        "password value",
-        _named(
-            "pass",
-            ("db", "user", "smtp", "mail", "admin", "root", "ftp", "login", "http", "proxy"),
-            shortest=PASSWORD_CHARACTERS,
-        ),
-        ("pass", "PASS", "Pass"),
-    ),
-    ("credential value", _named("credentials"), ("credentials", "CREDENTIALS", "Credentials")),
 )

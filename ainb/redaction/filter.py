@@ -16,25 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ainb.redaction.assignments import ASSIGNMENTS
-from ainb.redaction.split_keys import beginning_of_value, find_split, may_be_split, may_hold_split
+from ainb.redaction.split_keys import find_split, may_be_split, may_hold_split, occurrences
 from ainb.redaction.tokens import TOKENS
 from ainb.variables import KEY_VARIABLES, OTHER_KEY_VARIABLES
-
-__all__ = [
-    "MIN_KEY_CHARACTERS",
-    "PATTERNS",
-    "beginning_of_value",
-    "encodable",
-    "find",
-    "find_known",
-    "find_values",
-    "is_secret",
-    "may_hold",
-    "redact",
-    "remember",
-    "secret_values",
-    "watch",
-]
 
 # The mapping under os.environ: with os.environ itself, each unset variable raises and catches an error, which
 # was a third of the time of checking a text.
@@ -136,7 +120,7 @@ def find(text: str) -> list[tuple[int, int, str]]:
     """
     raw = text.encode("utf-8", "replace")
     rules = _rules_for(raw) if _LONG_RUN in raw.translate(_RUNS) else _rules_for_short(text)
-    found = _known_values(text)
+    found = find_known(text)
     # In the order of the rules: of two names for one place the first counts, and a token's name is more
     # specific than that of an assignment.
     for rule in sorted(set(rules), key=_ORDER.__getitem__):
@@ -171,7 +155,12 @@ def find_known(text: str, values: Mapping[str, str] | None = None) -> list[tuple
         text: Anything.
         values: Result of `secret_values`, for callers with many texts; None looks the values up.
     """
-    return _known_values(text, values)
+    # Most texts are too short or too plain to contain a key.
+    if len(text) < MIN_KEY_CHARACTERS:
+        return []
+    if may_be_split(text.strip()) or _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS):
+        return find_values(text, secret_values() if values is None else values)
+    return []
 
 
 def remember(value: str, name: str) -> None:
@@ -207,26 +196,18 @@ def watch(name: str) -> None:
     _variables[name] = _table_name(name)
 
 
-def secret_values(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Values that must be redacted: those of key variables and, for this process, those from `remember`.
-
-    Args:
-        environ: Environment variables; None means the process's environment.
+def secret_values() -> dict[str, str]:
+    """Values that must be redacted: those of key variables and those from `remember`.
 
     Returns:
         Value to variable name, without values shorter than MIN_KEY_CHARACTERS and placeholders of keys.
     """
-    if environ is None:
-        variables: Mapping[str, str] = os.environ
-        values = dict(_remembered)
-        names = [name for name, key in list(_variables.items()) if key in _table]
-    else:
-        variables, values, names = environ, {}, list(_variables)
-    for name in names:
-        value = variables.get(name)
-        key = "" if value is None else value.strip().strip("\"'").strip()
-        if is_secret(key):
-            values[key] = name
+    values = dict(_remembered)
+    for name, key in list(_variables.items()):
+        if key in _table:
+            value = os.environ.get(name, "").strip().strip("\"'").strip()
+            if is_secret(value):
+                values[value] = name
     return values
 
 
@@ -288,20 +269,8 @@ def find_values(text: str, values: Mapping[str, str]) -> list[tuple[int, int, st
     """
     found = find_split(text, values)
     for value, name in values.items():
-        start = text.find(value)
-        while start >= 0:
-            found.append((start, start + len(value), name))
-            start = text.find(value, start + len(value))
+        found += [(at, at + len(value), name) for at in occurrences(value, text)]
     return _without_overlap(found)
-
-
-def _known_values(text: str, values: Mapping[str, str] | None = None) -> list[tuple[int, int, str]]:
-    """Places of key values; most texts are too short or too plain to contain one."""
-    if len(text) < MIN_KEY_CHARACTERS:
-        return []
-    if may_be_split(text.strip()) or _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS):
-        return find_values(text, secret_values() if values is None else values)
-    return []
 
 
 def _without_overlap(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 Place = tuple[int, int, str]
 
@@ -89,14 +89,11 @@ def find_split(text: str, values: Mapping[str, str]) -> list[Place]:
 
 
 def _places(joined: _Joined, values: Mapping[str, str]) -> list[Place]:
-    found = []
-    for value, name in values.items():
-        at = joined.text.find(value)
-        while at >= 0:
-            end = at + len(value)
-            found.append((joined.origin(at)[0], joined.origin(end - 1)[1], name))
-            at = joined.text.find(value, end)
-    return found
+    return [
+        (joined.origin(at)[0], joined.origin(at + len(value) - 1)[1], name)
+        for value, name in values.items()
+        for at in occurrences(value, joined.text)
+    ]
 
 
 def _without_marks(value: str) -> str:
@@ -133,7 +130,7 @@ def beginning_of_value(text: str, values: Iterable[str]) -> int:
         for rest in dict.fromkeys((tail, _UNFINISHED_BREAK.sub("", _UNFINISHED.sub("", tail))))
         for joined in (_Joined(rest, kind),)
         for value, length in wanted
-        for at in _occurrences(value[0], joined.text)
+        for at in occurrences(value[0], joined.text)
         if len(joined.text) - at < length and value.startswith(joined.text[at:])
     ]
     if starts:
@@ -142,11 +139,12 @@ def beginning_of_value(text: str, values: Iterable[str]) -> int:
     return tail_starts + unfinished.start() if unfinished else len(text)
 
 
-def _occurrences(letter: str, text: str) -> Iterable[int]:
-    at = text.find(letter)
+def occurrences(part: str, text: str) -> Iterator[int]:
+    """Positions of a part in a text, without overlap."""
+    at = text.find(part)
     while at >= 0:
         yield at
-        at = text.find(letter, at + 1)
+        at = text.find(part, at + len(part))
 
 
 def _letters(text: str) -> bytes:

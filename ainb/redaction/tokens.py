@@ -39,6 +39,7 @@ def token(prefixes: tuple[str, ...], rest: str) -> str:
     return f"(?:{'|'.join(starts)}){rest}"
 
 
+# fmt: off
 _LANGUAGE_MODELS: tuple[_Row, ...] = (
     ("Anthropic key", "sk-ant-", f"{_W}{{20,}}+"),
     ("OpenRouter key", "sk-or-", f"{_W}{{20,}}+"),
@@ -89,11 +90,8 @@ _CLOUDS: tuple[_Row, ...] = (
 _CODE_AND_PACKAGES: tuple[_Row, ...] = (
     ("GitHub token", "gho_ ghp_ ghr_ ghs_ ghu_", f"{_A}{{36,}}+"),
     ("GitHub fine-grained token", "github_pat_", "[A-Za-z0-9_]{50,}+"),
-    (
-        "GitLab token",
-        "glagent- glcbt- gldt- glffct- glft- glimt- gloas- glpat- glptt- glrt- glrtr- glsoat-",
-        rf"{_W}{{20,}}+(?:\.[0-9a-z]{{9}})?",
-    ),
+    ("GitLab token", "glagent- glcbt- gldt- glffct- glft- glimt- gloas- glpat- glptt- glrt- glrtr- glsoat-",
+     rf"{_W}{{20,}}+(?:\.[0-9a-z]{{9}})?"),
     ("GitLab agent token", "glagn-", f"{_W}{{20,}}+"),
     ("GitLab runner registration token", "GR1348941", f"{_W}{{20,}}+"),
     ("Bitbucket app password", "ATBB", f"(?=[A-Za-z]*+[0-9]){_A}{{32,}}+"),
@@ -117,11 +115,8 @@ _CODE_AND_PACKAGES: tuple[_Row, ...] = (
     ("Prefect key", "pnb_ pnu_", f"{_A}{{36,}}+"),
     ("ReadMe key", "rdme_", "[a-z0-9]{70,}+"),
     ("age secret key", "AGE-SECRET-KEY-1", "[QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L]{58,}+"),
-    (
-        "1Password secret key",
-        "A3-",
-        "[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}",
-    ),
+    ("1Password secret key", "A3-",
+     "[A-Z0-9]{6}-(?:[A-Z0-9]{11}|[A-Z0-9]{6}-[A-Z0-9]{5})(?:-[A-Z0-9]{5}){3}"),
     ("1Password token", "ops_eyJ", "[A-Za-z0-9+/]{100,}+={0,3}"),
 )
 _DATA: tuple[_Row, ...] = (
@@ -136,11 +131,8 @@ _DATA: tuple[_Row, ...] = (
     ("Grafana token", "glc_ glsa_", "(?=[A-Za-z_]*+[0-9])[A-Za-z0-9+/_]{32,}+={0,3}"),
     ("Grafana key", "eyJrIjoi", f"{_A}{{60,}}+={{0,3}}"),
     ("New Relic key", "NRAK- NRII- NRJS-", f"{_W}{{19,}}+"),
-    (
-        "Dynatrace token",
-        "dt0c01. dt0s01. dt0s02. dt0s03. dt0s06. dt0s16.",
-        rf"[A-Z0-9a-z]{{24}}\.{_A}{{64,}}+",
-    ),
+    ("Dynatrace token", "dt0c01. dt0s01. dt0s02. dt0s03. dt0s06. dt0s16.",
+     rf"[A-Z0-9a-z]{{24}}\.{_A}{{64,}}+"),
     ("Sentry user token", "sntryu_", f"{_HEX}{{64,}}+"),
     ("Sentry organization token", "sntrys_", r"eyJ[A-Za-z0-9+/=_]{60,}+"),
     ("Honeycomb key", "hcaik_ hcaek_ hcalk_", f"{_A}{{50,}}+"),
@@ -173,11 +165,8 @@ _MESSAGES: tuple[_Row, ...] = (
     ("Resend key", "re_", f"{_A}{{8}}_{_A}{{24,}}+"),
     ("Twilio key", "SK", f"{_HEX}{{32}}(?!{_A})"),
     ("Facebook token", "EAAC EAAM", f"{_A}{{100,}}+"),
-    (
-        "Twitter bearer token",
-        "AAAAAAAAAAAAAAAAAAAAAA",
-        "[A-Za-z0-9]{0,60}+(?>(?:%[0-9A-F]{2}[A-Za-z0-9]{0,60}+)+)",
-    ),
+    ("Twitter bearer token", "AAAAAAAAAAAAAAAAAAAAAA",
+     "[A-Za-z0-9]{0,60}+(?>(?:%[0-9A-F]{2}[A-Za-z0-9]{0,60}+)+)"),
     ("Linear key", "lin_api_ lin_oauth_", f"{_A}{{40,}}+"),
     ("HubSpot token", "pat-na1- pat-na2- pat-eu1- pat-ap1-", _UUID),
     ("Figma token", "figd_ figu_", f"{_W}{{40,}}+"),
@@ -190,49 +179,29 @@ _MESSAGES: tuple[_Row, ...] = (
 _INSIDE: tuple[_Row, ...] = (
     ("Terraform Cloud token", ".atlasv1.", rf"{_AFTER}{_A}{{14}}\.atlasv1\.[A-Za-z0-9_\-=]{{60,}}+"),
     ("Azure DevOps token", "AZDO", rf"{_AFTER}{_A}{{76}}AZDO{_A}{{4}}(?!{_A})"),
-    (
-        "Azure AD client secret",
-        "Q~",
-        rf"{_AFTER}(?<![_~.\-])[A-Za-z0-9_~.]{{3}}[0-9]Q~[A-Za-z0-9_~.\-]{{31,}}+",
-    ),
+    ("Azure AD client secret", "Q~",
+     rf"{_AFTER}(?<![_~.\-])[A-Za-z0-9_~.]{{3}}[0-9]Q~[A-Za-z0-9_~.\-]{{31,}}+"),
     ("Azure key", "JQQJ9", rf"{_AFTER}{_A}{{52}}JQQJ9{_A}{{27}}(?!{_A})"),
     ("MaxMind key", "_mmk", rf"{_AFTER}{_A}{{6}}_{_A}{{29}}_mmk(?!{_A})"),
     ("Mailchimp key", "-us", rf"{_AFTER}{_HEX}{{32}}-us[0-9]{{1,2}}(?!{_A})"),
     ("Telegram bot token", ":AA", rf"{_AFTER}[0-9]{{8,10}}:AA{_W}{{33,}}+"),
     # The pattern begins with the token's first letter, not with a look-behind, so that the search can jump.
-    (
-        "Discord bot token",
-        ".",
-        rf"[MNO](?:(?<![A-Za-z0-9_\-].)|(?<=\\[nrtbf].)|(?<=%[0-9A-F]{{2}}.)){_W}{{23,25}}\.{_W}{{6}}\.(?=[A-Za-z_\-]*+[0-9]){_W}{{27,}}+",
-    ),
-    (
-        "RapidAPI key",
-        "jsn",
-        f"{_AFTER}[0-9a-z]{{10}}msh[0-9a-z]{{15}}p1[0-9a-z]{{6}}jsn[0-9a-z]{{12}}(?!{_A})",
-    ),
-    (
-        "Azure storage key",
-        "AccountKey= AccessKey=",
-        r"(?:Account|SharedAccess)Key=(?P<secret>[A-Za-z0-9+/]{40,}+={0,2})",
-    ),
+    ("Discord bot token", ".",
+     rf"[MNO](?:(?<![A-Za-z0-9_\-].)|(?<=\\[nrtbf].)|(?<=%[0-9A-F]{{2}}.)){_W}{{23,25}}\.{_W}{{6}}\.(?=[A-Za-z_\-]*+[0-9]){_W}{{27,}}+"),
+    ("RapidAPI key", "jsn",
+     f"{_AFTER}[0-9a-z]{{10}}msh[0-9a-z]{{15}}p1[0-9a-z]{{6}}jsn[0-9a-z]{{12}}(?!{_A})"),
+    ("Azure storage key", "AccountKey= AccessKey=",
+     r"(?:Account|SharedAccess)Key=(?P<secret>[A-Za-z0-9+/]{40,}+={0,2})"),
     ("Azure SAS signature", "sig=", r"[?&]sig=(?P<secret>[A-Za-z0-9%+/]{40,}+={0,2})"),
-    (
-        "Slack webhook",
-        "hooks.slack.com/",
-        r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[A-Za-z0-9/]{20,}+)",
-    ),
-    (
-        "Discord webhook",
-        "/api/webhooks/",
-        r"discord(?:app)?\.com/api/webhooks/(?P<secret>[0-9]{16,20}/[A-Za-z0-9_\-]{50,}+)",
-    ),
-    (
-        "Teams webhook",
-        "/webhookb2/",
-        r"webhook\.office\.com/webhookb2/(?P<secret>[A-Za-z0-9@\-]{36,}+/IncomingWebhook/[A-Za-z0-9/\-]{32,}+)",
-    ),
+    ("Slack webhook", "hooks.slack.com/",
+     r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[A-Za-z0-9/]{20,}+)"),
+    ("Discord webhook", "/api/webhooks/",
+     r"discord(?:app)?\.com/api/webhooks/(?P<secret>[0-9]{16,20}/[A-Za-z0-9_\-]{50,}+)"),
+    ("Teams webhook", "/webhookb2/",
+     r"webhook\.office\.com/webhookb2/(?P<secret>[A-Za-z0-9@\-]{36,}+/IncomingWebhook/[A-Za-z0-9/\-]{32,}+)"),
     ("JWT", ".eyJ", token(("eyJ",), rf"{_W}{{8,}}+\.eyJ{_W}{{8,}}+\.{_W}{{8,}}+")),
 )
+# fmt: on
 _PREFIXED = (*_LANGUAGE_MODELS, *_CLOUDS, *_CODE_AND_PACKAGES, *_DATA, *_MONEY_AND_SHOPS, *_MESSAGES)
 # Name, pattern, and literals; the pattern can match only if one of them occurs.
 TOKENS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (

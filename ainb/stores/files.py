@@ -1,12 +1,14 @@
-"""Private files: folders and files of one user, checked before they are opened; and file locks."""
+"""Private files: folders and files of one user, checked before they are opened; replacements and locks."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import secrets
+import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 FOLDER_MODE = 0o700
@@ -30,35 +32,26 @@ def make_folders(folder: Path) -> None:
         missing.mkdir(mode=FOLDER_MODE, exist_ok=True)
 
 
-def prepare(folder: Path, name: str, beside: tuple[str, ...]) -> Path:
-    """Create a folder (0700) and an empty file in it (0600), or check and tighten existing ones.
+def prepare(path: Path, beside: tuple[str, ...] = ()) -> None:
+    """Create an empty file (0600) and its folder (0700), or check and tighten existing ones.
 
     The file is created before a library opens it, because SQLite gives the files beside a database the mode
     of the database.
 
     Args:
-        folder: Folder, created with its parents if it is missing.
-        name: Name of the file.
+        path: The file; missing parents of its folder are created too.
         beside: Suffixes of further files that may exist beside it.
-
-    Returns:
-        Path of the file.
 
     Raises:
         NotPrivateError: The folder or a file is a link, of the wrong type, or owned by another user.
         OSError: The folder cannot be created or written.
     """
-    if not os.path.lexists(folder):
-        make_folders(folder)
-    _check(folder, stat.S_ISDIR, "folder", FOLDER_MODE)
-    path = folder / name
+    if not os.path.lexists(path.parent):
+        make_folders(path.parent)
+    _check(path.parent, stat.S_ISDIR, "folder", FOLDER_MODE)
     flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
     os.close(os.open(path, flags, FILE_MODE))
-    for end in ("", *beside):
-        file = folder / (name + end)
-        if os.path.lexists(file):
-            _check(file, stat.S_ISREG, "file", FILE_MODE)
-    return path
+    _check_files(path, beside)
 
 
 def make_private(path: Path, beside: tuple[str, ...] = ("-wal", "-shm")) -> None:
@@ -77,6 +70,32 @@ def make_private(path: Path, beside: tuple[str, ...] = ("-wal", "-shm")) -> None
     make_folders(path.parent)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, FILE_MODE))
+    _check_files(path, beside)
+
+
+@contextlib.contextmanager
+def replacement_file(path: Path, content: bytes) -> Iterator[Path]:
+    """Write and sync a replacement beside a file, for an atomic rename; it is removed if that fails.
+
+    It has the mode of the file that it replaces.
+
+    Raises:
+        OSError: The replacement cannot be written; the original is unchanged.
+    """
+    replacement = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with replacement.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, replacement)
+        yield replacement
+    finally:
+        replacement.unlink(missing_ok=True)
+
+
+def _check_files(path: Path, beside: tuple[str, ...]) -> None:
     for end in ("", *beside):
         # Another process may remove these files at any moment.
         with contextlib.suppress(FileNotFoundError):

@@ -40,7 +40,7 @@ def write_small(path: Path, name: str, version: int, value: Any) -> None:
     """
     partial = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
-        prepare(path.parent, path.name, ())
+        prepare(path)
         handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(handle, "wb") as file:
             file.write(orjson.dumps({"version": version, name: value}, option=orjson.OPT_INDENT_2))

@@ -78,6 +78,19 @@ def test_a_finished_batch_says_what_it_cost_and_what_failed():
 
 
 @pytest.mark.parametrize(
+    ("changes", "shown"),
+    [
+        ({"resumed": 40}, "40 of them by an earlier run"),
+        ({"reasoning_tokens": 12_000}, "(12 k thinking)"),
+        ({"saved_nano_usd": 1_500_000_000}, "$1.50 saved against live calls"),
+    ],
+)
+def test_parts_of_rows_tokens_and_money_are_shown_where_there_are_any(changes, shown):
+    assert shown not in progress_view(running()).text()
+    assert shown in progress_view(running(**changes)).text()
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"state": "stopped"}, "181 of 300 rows · stopped; run it again to continue"),
@@ -102,7 +115,13 @@ def test_a_batch_that_ended_early_says_so(changes, said):
         ({}, {"circuit": "half-open"}, "trying again"),
         ({}, {"circuit": "closed", "activity": "loading the model"}, "loading the model"),
         ({"elapsed_s": 185.0}, {}, "3 min 05 s elapsed"),
+        ({"elapsed_s": 7_500.0}, {}, "2 h 05 min elapsed"),
         ({"rows_per_s": 0.05}, {}, "3.0 rows/min"),
+        (
+            {},
+            {"requests_limit": 600, "tokens_limit": 90_000},
+            "rate limit 600 requests/min · 90 k tokens/min",
+        ),
     ],
 )
 def test_a_running_batch_says_what_it_does_now(changes, now, said):

@@ -94,11 +94,17 @@ def test_moments_of_today_go_without_their_date():
     assert formatting.local_time(pd.NaT, now) == "\N{EN DASH}"
 
 
-def test_a_circuit_says_its_state_in_words():
-    assert str(formatting.circuit("open", 12.0)) == "open, probed in 12 s"
-    assert str(formatting.circuit("half-open")) == "half open"
-    assert formatting.circuit("closed").tone == "good"
-    assert str(formatting.circuit(pd.NA)) == "\N{EN DASH}"
+def test_what_is_left_of_a_limit_is_shown_beside_it():
+    assert formatting.remaining(71.9, 83) == "71 of 83"
+    assert formatting.remaining(pd.NA, pd.NA) == "no limit"
+
+
+def test_a_provider_says_the_state_of_its_circuit_in_words():
+    assert formatting.provider("half-open").detail == "circuit half open"
+    assert formatting.provider("open", 12.0).detail == "circuit open"
+    assert str(formatting.provider("open", 12.0)) == "paused, next try in 12 s"
+    assert formatting.provider("closed").tone == "good"
+    assert str(formatting.provider(pd.NA)) == "\N{EN DASH}"
 
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[2J\x00\" ' & $x^2$"
@@ -171,7 +177,9 @@ def test_long_tables_say_how_many_rows_are_left_out():
 
 
 def test_tables_have_a_caption_scopes_and_a_foot():
-    html = Table(caption="C", columns=("a", "b"), rows=[("x", "1")], footer=("all", "1"), numeric={1}).html()
+    html = Table(
+        caption="C", columns=("a", "b"), rows=[("x", "1")], footer=("all", "1"), looks={1: "number"}
+    ).html()
 
     assert "<caption>C</caption>" in html
     assert '<th scope="col" class="n">b</th>' in html

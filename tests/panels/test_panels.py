@@ -127,7 +127,7 @@ def test_the_cost_panel_shows_thinking_where_models_think(session, thinking, by)
     assert len({len(row) for row in [table.columns, *table.rows, table.footer]}) == 1
     if thinking:
         at = table.columns.index("of it thinking")
-        assert at in table.numeric
+        assert table.looks[at] == "number"
         assert table.footer[at] == "1,200"
 
 

@@ -80,7 +80,7 @@ def test_every_name_finds_the_model_that_the_package_finds(change):
 def test_every_cost_is_the_one_that_the_package_computes(name, read, share, output, day):
     listed, (provider, model) = OURS.find(*name, {}), theirs(*name)
     at = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(days=day, hours=5)
-    if listed.prices is None:
+    if not listed.prices:
         return
     cached = int(read * share)
     usage = Usage(input_tokens=read, output_tokens=output, cache_read_input_tokens=cached)
@@ -102,7 +102,7 @@ def test_a_model_with_a_price_of_its_own_for_what_is_wanted_is_left_to_the_packa
         listed, (_, model) = OURS.find(provider, name, wanted), theirs(provider, name)
         varies = any(item.when.items() <= wanted.items() for item in model.price_variants or ())
         if varies:
-            assert listed.prices is None
+            assert listed.prices == ()
 
 
 def test_the_data_is_what_the_installed_package_compiles_to():

@@ -452,6 +452,7 @@ def test_a_request_that_fits_after_a_wait_is_tried_again(tmp_path):
         ("fd00::/8", "fd12::1", 443, True),
         ("[fd12::1]:8080", "fd12::1", 8080, True),
         ("[fd12::1]:8080", "fd12::1", 443, False),
+        ("[fd00::]/8", "fd12::1", 443, True),
         ("fd12::1", "[fd12::1]", 443, True),
         ("a.example, b.example", "b.example", 443, True),
         ("a.example b.example", "b.example", 443, True),

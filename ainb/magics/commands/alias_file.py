@@ -6,11 +6,8 @@ few rules do not cover is an error, and the file is never damaged.
 
 from __future__ import annotations
 
-import copy
 import json
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +15,7 @@ from typing import Any, Final
 
 from ainb.errors import ConfigError
 from ainb.redaction import redact
+from ainb.stores.files import replacement_file
 
 TABLE: Final = "[tool.ainb.aliases]"
 _HEADER = re.compile(
@@ -48,16 +46,14 @@ def forget_alias(path: Path, name: str) -> bool:
     Raises:
         ConfigError: As for `save_alias`.
     """
-    if not path.is_file() or name not in _aliases(_parse(path, _read(path))):
+    if name not in _aliases(_read(path)[1]):
         return False
     _change(path, name, None)
     return True
 
 
 def _change(path: Path, name: str, target: str | None) -> None:
-    old = _read(path) if path.is_file() else ""
-    before = _parse(path, old)
-    wanted = copy.deepcopy(before)
+    old, wanted = _read(path)
     table = _aliases(wanted)
     if target is None:
         del table[name]
@@ -154,36 +150,22 @@ def _aliases(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _read(path: Path) -> str:
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    """Text and content of the file; both are empty if there is none."""
     try:
-        return path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8") if path.is_file() else ""
+        return text, tomllib.loads(text)
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path.name} cannot be read ({error}); fix it first") from None
-
-
-def _parse(path: Path, text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path.name} cannot be read ({error}); fix it first") from None
 
 
 def _write(path: Path, text: str) -> None:
     """Replace the file atomically; a symbolic link and the file's mode are kept."""
     place = path.resolve()
-    temporary = None
     try:
-        mode = place.stat().st_mode & 0o7777 if place.exists() else None
-        handle, temporary = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode("utf-8"))
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644 if mode is None else mode)
-        Path(temporary).replace(place)
+        with replacement_file(place, text.encode()) as replacement:
+            replacement.replace(place)
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise ConfigError(
             f"{path.name} cannot be written ({error.strerror}); the alias holds until the kernel ends"
         ) from None

@@ -61,7 +61,8 @@ def budget_tables(session: Session) -> list[Table]:
         for item in session.budget_status()
     ]
     columns = ("budget", "spent", "reserved", "left", "limit")
-    return [Table(caption="Budget", columns=columns, rows=rows, numeric={1, 2, 3, 4})] if rows else []
+    looks = dict.fromkeys(range(1, 5), "number")
+    return [Table(caption="Budget", columns=columns, rows=rows, looks=looks)] if rows else []
 
 
 def _set(shell: NotebookShell, text: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ainb.errors import ConfigError
-from ainb.magics.display.numbers import as_text, byte_size, count, duration, percent
+from ainb.magics.display.numbers import as_text, byte_size, duration, percent
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.parsing.readers import seconds
 from ainb.magics.shell import NotebookShell
+from ainb.panels.formatting import count, counted
 from ainb.panels.markup import Report, Table
 from ainb.session import Session
 from ainb.suggestions import closest
@@ -44,17 +45,20 @@ def cache(shell: NotebookShell, arguments: Arguments) -> Report | str:
     if not session.cache_status():
         return OFF
     if action == "clear":
-        return f"{_answers(session.clear_cache())} forgotten; the next calls are sent again"
+        return f"{counted(session.clear_cache(), 'stored answer')} forgotten; the next calls are sent again"
     return prune(session, older) if action == "prune" else Report(tables=cache_tables(session))
 
 
 def prune(session: Session, max_age_seconds: float | None) -> str:
     """Delete answers above an age; None means the configured time to live."""
-    options = session.config.cache
-    usual = options.ttl_seconds if options is not None else None
-    if max_age_seconds is None and usual is None:
+    if max_age_seconds is None and _ttl_seconds(session) is None:
         return "stored answers never expire here, so none is too old; give an age: %ai cache prune --older 7d"
-    return f"{_answers(session.prune_cache(max_age_seconds))} forgotten"
+    return f"{counted(session.prune_cache(max_age_seconds), 'stored answer')} forgotten"
+
+
+def _ttl_seconds(session: Session) -> float | None:
+    options = session.config.cache
+    return None if options is None else options.ttl_seconds
 
 
 def cache_tables(session: Session) -> list[Table]:
@@ -62,8 +66,7 @@ def cache_tables(session: Session) -> list[Table]:
     state = session.cache_status()
     if not state:
         return []
-    options = session.config.cache
-    ttl = options.ttl_seconds if options is not None else None
+    ttl = _ttl_seconds(session)
     rows: list[tuple[str, Any]] = [
         ("store", as_text(state["store"])),
         ("answers", f"{count(state['entries'])}, {byte_size(state['size_bytes'])}"),
@@ -76,7 +79,3 @@ def cache_tables(session: Session) -> list[Table]:
     if state["stale"]:
         rows.append(("expired, still used", f"{count(state['stale'])}, while a circuit was open"))
     return [Table(caption="Cache", columns=("what", "now"), rows=rows)]
-
-
-def _answers(number: int) -> str:
-    return f"{number:,} stored answer{'' if number == 1 else 's'}"

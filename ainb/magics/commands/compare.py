@@ -30,7 +30,7 @@ def _find(shell: NotebookShell, name: str) -> Comparison:
     value = names.get(name)
     if isinstance(value, Comparison):
         return value
-    known = [key for key, item in names.items() if isinstance(item, Comparison) and not key.startswith("_")]
+    known = shell.variables(lambda item: isinstance(item, Comparison))
     way_out = (
         f"comparisons here are: {', '.join(known)}"
         if known

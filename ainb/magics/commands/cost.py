@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.errors import ConfigError
 from ainb.magics.commands.frame_report import MAX_ROWS, FrameReport
-from ainb.magics.display.numbers import as_text, count, duration, is_known, local_time
+from ainb.magics.display.numbers import as_text, duration, is_known, local_time, money
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.parsing.readers import since
 from ainb.magics.shell import NotebookShell
-from ainb.panels.formatting import listed
+from ainb.panels.formatting import UNKNOWN, count, counted, listed
 from ainb.panels.markup import Column, Report, Table
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def _left_out(billed: BilledCosts) -> list[str]:
     lines = []
     if billed.free_calls:
         models = listed(billed.free_models)
-        lines.append(f"{_calls(billed.free_calls, 'free call')} to {models} left out; --all shows them")
+        lines.append(f"{counted(billed.free_calls, 'free call')} to {models} left out; --all shows them")
     if billed.not_sent:
-        lines.append(f"{_calls(billed.not_sent)} never sent and left out; %ai errors shows them")
+        lines.append(f"{counted(billed.not_sent, 'call')} never sent and left out; %ai errors shows them")
     return lines
 
 
@@ -94,12 +94,12 @@ def show_usage(shell: NotebookShell, arguments: Arguments) -> FrameReport:
         Column("status", lambda row: as_text(row.status) + (", cached" if _is_cached(row) else "")),
         Column("tokens in", lambda row: count(row.input_tokens), "number"),
         Column("tokens out", lambda row: count(row.output_tokens), "number"),
-        Column("cost", lambda row: _money(row.cost_usd, int(row.cost_source == "unpriced")), "number"),
+        Column("cost", lambda row: money(row.cost_usd, int(row.cost_source == "unpriced")), "number"),
         Column("took", lambda row: duration(row.duration_s), "number"),
         Column("notebook", lambda row: as_text(row.notebook)),
     ]
     total = _headline(frame["cost_usd"].sum(), int(frame["cost_usd"].isna().sum()))
-    lines = [f"{_calls(len(frame))}, {total}", *_more(frame, "calls, the latest first")]
+    lines = [f"{counted(len(frame), 'call')}, {total}", *_more(frame, "calls, the latest first")]
     return FrameReport(Report(lines, _table("Usage", _latest(frame), columns)), frame)
 
 
@@ -136,7 +136,7 @@ def _failed(shell: NotebookShell, arguments: Arguments) -> str:
     """Number of failed calls, and of those that were refused before they were sent."""
     calls = shell.session().errors("status", **arguments.cell)["calls"]
     refused = int(calls.get("rejected", 0))
-    return _calls(int(calls.get("error", 0)), "failed call") + (f", {refused:,} not sent" if refused else "")
+    return counted(int(calls.get("error", 0)), "failed call") + (f", {refused:,} not sent" if refused else "")
 
 
 def _names(arguments: Arguments) -> tuple[str, ...]:
@@ -193,27 +193,21 @@ def _error(row: Any) -> str:
 
 def _total(frame: pd.DataFrame) -> str:
     calls, unpriced = int(frame["calls"].sum()), int(frame["unpriced"].sum())
-    line = f"{_calls(calls)}, {_headline(frame['cost_usd'].sum(), unpriced)}"
+    line = f"{counted(calls, 'call')}, {_headline(frame['cost_usd'].sum(), unpriced)}"
     names = {"saved_usd": "the cache", "provider_saved_usd": "providers' own caches"}
     saved = {words: frame[name].sum(min_count=1) for name, words in names.items()}
-    more = [f"{words} saved {_money(usd)}" for words, usd in saved.items() if is_known(usd) and usd > 0]
+    more = [f"{words} saved {money(usd)}" for words, usd in saved.items() if _is_saved(usd)]
     return "; ".join([line, *more])
-
-
-def _money(usd: Any, unpriced: Any = 0) -> str:
-    from ainb.usage.frames.totals import money
-
-    return money(usd, int(unpriced))
 
 
 def _headline(usd: Any, unpriced: int) -> str:
     """Cost of the calls with a price, and the number of calls without one."""
-    return f"{_money(usd)}, besides {_calls(unpriced)} without a price" if unpriced else _money(usd)
+    return f"{money(usd)}, besides {counted(unpriced, 'call')} without a price" if unpriced else money(usd)
 
 
 def _price(row: Any) -> str:
     free = is_known(row.cost_usd) and row.cost_usd == 0 and not row.unpriced and not _is_saved(row.saved_usd)
-    return "free" if free and is_known(row.output_tokens) else _money(row.cost_usd, row.unpriced)
+    return "free" if free and is_known(row.output_tokens) else money(row.cost_usd, row.unpriced)
 
 
 def _is_saved(usd: Any) -> bool:
@@ -221,11 +215,7 @@ def _is_saved(usd: Any) -> bool:
 
 
 def _saved(usd: Any) -> str:
-    return _money(usd) if _is_saved(usd) else as_text(None)
-
-
-def _calls(number: int, noun: str = "call") -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return money(usd) if _is_saved(usd) else UNKNOWN
 
 
 def _more(frame: pd.DataFrame, what: str) -> list[str]:

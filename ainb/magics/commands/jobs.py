@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ainb.errors import ConfigError
 from ainb.magics.commands.frame_report import MAX_ROWS, FrameReport
-from ainb.magics.display.numbers import as_text, count, is_known, local_time
+from ainb.magics.display.numbers import as_text, is_known, local_time, money
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
+from ainb.panels.formatting import UNKNOWN, count, counted
 from ainb.panels.markup import Column, Report, Table
 from ainb.suggestions import closest
 
@@ -47,14 +48,8 @@ def show_jobs(shell: NotebookShell, arguments: Arguments) -> FrameReport | Repor
 
 def _gist(frame: pd.DataFrame) -> str:
     under_way = int((frame["state"] != "merged").sum())
-    jobs = f"{len(frame):,} job{'s' if len(frame) != 1 else ''}, {under_way:,} under way"
+    jobs = f"{counted(len(frame), 'job')}, {under_way:,} under way"
     return f"{jobs}; run the cell again to collect, %ai jobs cancel RUN stops them" if under_way else jobs
-
-
-def _cost(usd: Any) -> str:
-    from ainb.usage.frames.totals import money
-
-    return money(usd, 0) if is_known(usd) else as_text(None)
 
 
 def _tables(frame: pd.DataFrame) -> list[Table]:
@@ -67,7 +62,7 @@ def _tables(frame: pd.DataFrame) -> list[Table]:
         Column("answered", lambda job: count(job.answered)),
         Column("failed", lambda job: count(job.failed)),
         Column("submitted", lambda job: local_time(job.submitted_at)),
-        Column("cost", lambda job: _cost(job.cost_usd)),
+        Column("cost", lambda job: money(job.cost_usd) if is_known(job.cost_usd) else UNKNOWN),
     ]
     jobs = ((job,) for job in frame.head(MAX_ROWS).itertuples(index=False))
     return [Table.of("Batch jobs", jobs, columns)]

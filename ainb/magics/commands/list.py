@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from ainb import keys
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError
-from ainb.magics.display.numbers import UNKNOWN
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
 from ainb.model_rules import family_of, thinking_tokens
-from ainb.panels.markup import Report, Table
+from ainb.panels.formatting import UNKNOWN
+from ainb.panels.markup import Column, Report, Table
 from ainb.providers import local as local_models
 from ainb.providers import plugins
 from ainb.providers import pydantic_ai as pydantic_names
@@ -80,15 +80,13 @@ def _is_model(word: str, aliases: Mapping[str, str]) -> bool:
 
 
 def _models_table(prices: Prices, service: str, names: Sequence[str]) -> list[Table]:
-    rows = [(f"{service}:{name}", *map(_usd, prices.per_million(service, name))) for name in names]
-    columns = ("model", "in", "out")
-    priced = any(row[1] != UNKNOWN for row in rows)
-    if not priced:
-        rows, columns = [row[:1] for row in rows], columns[:1]  # type: ignore[assignment]  # fewer cells
-    caption = "Models, USD for a million tokens" if priced else "Models"
-    return (
-        [Table(caption=caption, columns=columns, rows=rows, numeric={1, 2} if priced else ())] if rows else []
-    )
+    models = [(f"{service}:{name}", *prices.per_million(service, name)) for name in names]
+    columns, caption = [Column("model", lambda model, _read, _written: model)], "Models"
+    if any(read is not None for _, read, _ in models):
+        columns.append(Column("in", lambda _model, read, _written: _usd(read), "number"))
+        columns.append(Column("out", lambda _model, _read, written: _usd(written), "number"))
+        caption = "Models, USD for a million tokens"
+    return [Table.of(caption, models, columns)] if models else []
 
 
 def _usd(value: Decimal | None) -> str:
@@ -125,25 +123,21 @@ def model_tables(shell: NotebookShell, name: str) -> list[Table]:
 
 def learnt_tables(rows: Sequence[tuple[str, str, Learnt]]) -> list[Table]:
     """Parameters that models refused, as a table; [] without any."""
-    cells = [
-        (
-            model,
-            _field(item.lesson.field),
-            item.lesson.outcome,
-            f"{dt.datetime.fromtimestamp(item.at, dt.UTC):%Y-%m-%d}",
-            endpoint,
-        )
-        for endpoint, model, item in rows
+    columns = [
+        Column("model", lambda _endpoint, model, _item: model),
+        Column("parameter", lambda _endpoint, _model, item: _parameter(item.lesson.field)),
+        Column("now", lambda _endpoint, _model, item: item.lesson.outcome),
+        Column("since", lambda _endpoint, _model, item: _utc_date(item.at)),
+        Column("endpoint", lambda endpoint, _model, _item: endpoint),
     ]
-    columns = ("model", "parameter", "now", "since", "endpoint")
-    return (
-        [Table(caption="Learnt from refusals, kept for 30 days", columns=columns, rows=cells)]
-        if cells
-        else []
-    )
+    return [Table.of("Learnt from refusals, kept for 30 days", rows, columns)] if rows else []
 
 
-def _field(name: str) -> str:
+def _utc_date(unix: float) -> str:
+    return f"{dt.datetime.fromtimestamp(unix, dt.UTC):%Y-%m-%d}"
+
+
+def _parameter(name: str) -> str:
     return "schema" if name.startswith("schema:") else name
 
 
@@ -215,19 +209,15 @@ def local_table() -> list[Table]:
 
 def _suggested_table() -> Table:
     """Models that can be pulled, with size, memory and suitable tasks."""
-    rows = [
-        (
-            item.title,
-            local_models.size_text(item.size_bytes),
-            f"about {item.memory_bytes / 1e9:.1f} GB",
-            item.licence,
-            item.good_for,
-            f"%ai pull {item.reference}",
-        )
-        for item in local_models.SUGGESTED
+    columns = [
+        Column("model", lambda item: item.title),
+        Column("size", lambda item: local_models.size_text(item.size_bytes), "number"),
+        Column("memory", lambda item: f"about {item.memory_bytes / 1e9:.1f} GB", "number"),
+        Column("licence", lambda item: item.licence),
+        Column("good for", lambda item: item.good_for),
+        Column("to download it", lambda item: f"%ai pull {item.reference}"),
     ]
-    columns = ("model", "size", "memory", "licence", "good for", "to download it")
-    return Table(caption="Local models to begin with", columns=columns, rows=rows, numeric={1, 2})
+    return Table.of("Local models to begin with", ((item,) for item in local_models.SUGGESTED), columns)
 
 
 def aliases_table(aliases: Mapping[str, str]) -> list[Table]:

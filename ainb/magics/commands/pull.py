@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import sys
 import uuid
+from collections.abc import Callable
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import CallInterrupted, NotConfirmedError
@@ -38,14 +40,7 @@ def pull(shell: NotebookShell, arguments: Arguments) -> str:
         return _pull_from_hub(shell, name, confirmed="yes" in arguments.cell)
     if shell.session().config.replay == "replay":
         return f"nothing was downloaded: in replay the cassette answers for local:{name}"
-    progress = DownloadProgress(shell, name)
-    try:
-        local_models.pull(name, progress=progress)
-    except KeyboardInterrupt:
-        raise CallInterrupted("stopped by you; %ai pull starts again where it can") from None
-    finally:
-        progress.end()
-    return _ready(name)
+    return _download(shell, name, functools.partial(local_models.pull, name), "starts again where it can")
 
 
 def _pull_from_hub(shell: NotebookShell, reference: str, *, confirmed: bool) -> str:
@@ -66,17 +61,18 @@ def _pull_from_hub(shell: NotebookShell, reference: str, *, confirmed: bool) -> 
             raise NotConfirmedError(f"{file.summary}; it was not confirmed, and nothing was downloaded")
     else:
         shell.print_line(file.summary)
-    progress = DownloadProgress(shell, file.name)
+    get = functools.partial(local_models.pull_from_hub, file)
+    return _download(shell, file.name, get, "continues where it stopped")
+
+
+def _download(shell: NotebookShell, name: str, get: Callable[..., object], next_time: str) -> str:
+    progress = DownloadProgress(shell, name)
     try:
-        local_models.pull_from_hub(file, progress=progress)
+        get(progress=progress)
     except KeyboardInterrupt:
-        raise CallInterrupted("stopped by you; %ai pull continues where it stopped") from None
+        raise CallInterrupted(f"stopped by you; %ai pull {next_time}") from None
     finally:
         progress.end()
-    return _ready(file.name)
-
-
-def _ready(name: str) -> str:
     if importlib.util.find_spec("xllamacpp") is None:
         return (
             f"local:{name} is on this machine; "

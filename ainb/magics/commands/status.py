@@ -12,18 +12,17 @@ from ainb.magics.commands.frame_report import FrameReport
 from ainb.magics.commands.list import pulled_models
 from ainb.magics.commands.replay import replay_row
 from ainb.magics.display.numbers import (
-    UNKNOWN,
     as_text,
     byte_size,
-    count,
     duration,
     is_known,
     local_midnight,
+    money,
     percent,
 )
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
-from ainb.panels.formatting import counted
+from ainb.panels.formatting import UNKNOWN, count, counted
 from ainb.panels.markup import Column, Report, Table
 from ainb.pricing import format_usd
 
@@ -53,8 +52,6 @@ def pulled_row(_shell: NotebookShell) -> tuple[str, str] | None:
 
 def spent_row(shell: NotebookShell) -> tuple[str, str]:
     """Cost of today's calls of the home, those of other notebooks included."""
-    from ainb.usage.frames.totals import money
-
     session = shell.session()
     costs = session.costs(since=local_midnight(session.runtime.clock.unix())).iloc[0]
     unpriced = int(costs["unpriced"])
@@ -162,7 +159,7 @@ def _model_tables(models: Sequence[Mapping[Any, Any]]) -> Iterator[Table]:
         yield Table.of("Queues", queues, QUEUE_COLUMNS)
     if buckets:
         columns = ("model", "limit of", "left", "per minute")
-        yield Table(caption="Buckets", columns=columns, rows=buckets, numeric={2, 3})
+        yield Table(caption="Buckets", columns=columns, rows=buckets, looks={2: "number", 3: "number"})
 
 
 def _failures(row: Mapping[Any, Any]) -> str:

@@ -107,3 +107,6 @@ COMMANDS: list[Command] = [
     Command("version", run=show_version, help="the version of ainb", example="%ai version"),
 ]
 # fmt: on
+
+# By name and by every synonym.
+BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.synonyms)}

@@ -37,15 +37,10 @@ def attach_images(shell: NotebookShell, call: Call, names: Sequence[str]) -> Non
     call.request = dataclasses.replace(call.request, messages=messages)
 
 
-def image_names(shell: NotebookShell, _typed: str) -> list[str]:
+def image_names(shell: NotebookShell) -> list[str]:
     """Variables and files that may be images, for Tab; nothing is rendered or read."""
-    known = {
-        name
-        for name, value in shell.ipython.user_ns.items()
-        if not name.startswith("_") and _looks_like_image(value)
-    }
     files = [path.name for path in sorted(Path().iterdir()) if path.suffix.lower() in SUFFIXES]
-    return [*sorted(known), *files[:MAX_OFFERED]]
+    return [*shell.variables(_looks_like_image), *files[:MAX_OFFERED]]
 
 
 def _looks_like_image(value: object) -> bool:

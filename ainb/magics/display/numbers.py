@@ -5,26 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-UNKNOWN = "\N{EN DASH}"
+from ainb.panels.formatting import UNKNOWN, is_unknown
+
 _KILO = 1_000.0
 _MINUTE = 60.0
 
 
 def is_known(value: Any) -> bool:
     """Whether a value is neither None nor NA."""
-    import pandas as pd
-
-    return value is not None and not pd.isna(value)
+    return not is_unknown(value)
 
 
 def as_text(value: Any) -> str:
     """Any value as text."""
     return str(value) if is_known(value) else UNKNOWN
-
-
-def count(value: Any) -> str:
-    """A whole number."""
-    return f"{int(value):,}" if is_known(value) else UNKNOWN
 
 
 def percent(value: Any) -> str:
@@ -50,6 +44,13 @@ def byte_size(value: Any) -> str:
             break
         amount /= _KILO
     return f"{amount:,.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
+
+
+def money(usd: Any, unpriced: Any = 0) -> str:
+    """US dollars, with the number of calls without a price."""
+    from ainb.usage.frames import totals
+
+    return totals.money(usd, int(unpriced))
 
 
 def local_time(value: Any) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import sys
 import threading
 import uuid
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from ainb.clock import Clock
 from ainb.engine import ENGINE
@@ -26,30 +27,6 @@ WAIT_SECONDS = 1.0
 SHARE_OF_TIME = 0.1
 
 
-class Stream(Protocol):
-    """Display of one reply while it is generated.
-
-    Attributes:
-        shown: Whether anything was shown.
-        cleared: Whether the cell's printed output was cleared with it.
-    """
-
-    shown: bool
-    cleared: bool
-
-    def wait(self, describe: Callable[[], str]) -> None:
-        """Show the reason of the wait until the first piece arrives; called on the cell's thread."""
-        ...
-
-    def feed(self, piece: str) -> None:
-        """Show a piece; called in a thread of the call."""
-        ...
-
-    def end(self, *, complete: bool) -> None:
-        """End the stream; `complete` when the reply itself is shown next."""
-        ...
-
-
 class NotebookStream:
     """One output, updated about ten times a second and cleared before the complete reply is shown.
 
@@ -57,14 +34,27 @@ class NotebookStream:
         publisher: Display publisher of the shell.
         clock: For the pauses between updates.
         on_error: Called once with a message when display fails; the call continues.
+        get_loop: Returns the loop of the timers.
+
+    Attributes:
+        shown: Whether anything was shown.
+        cleared: Whether the cell's printed output was cleared with it.
     """
 
-    def __init__(self, publisher: Any, clock: Clock, on_error: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        publisher: Any,
+        clock: Clock,
+        on_error: Callable[[str], None],
+        *,
+        get_loop: Callable[[], asyncio.AbstractEventLoop] = ENGINE.loop,
+    ) -> None:
         self.shown = False
         self.cleared = False
         self._publisher = publisher
         self._clock = clock
         self._on_error = on_error
+        self._get_loop = get_loop
         self._lock = threading.Lock()
         self._display_id = uuid.uuid4().hex
         self._text = ""
@@ -77,15 +67,13 @@ class NotebookStream:
     def wait(self, describe: Callable[[], str]) -> None:
         """Show the reason of the wait, from the second second on, until the first piece arrives.
 
+        Called on the cell's thread, `feed` in a thread of the call.
+
         Args:
             describe: Returns the reason, such as "waiting for openai:gpt-5-mini".
         """
         self._describe = describe
-        # With the context of the cell, so that it is shown in the cell's output.
-        ENGINE.loop().call_soon_threadsafe(self._wait_a_second, context=contextvars.copy_context())
-
-    def _wait_a_second(self) -> None:
-        asyncio.get_running_loop().call_later(WAIT_SECONDS, self._show_wait)
+        self._call_later(WAIT_SECONDS, self._show_wait)
 
     def _show_wait(self) -> None:
         with self._lock:
@@ -95,7 +83,7 @@ class NotebookStream:
             text = f"{self._describe()} · {self._seconds} s"
             html = box(f'<p class="foot">{escape(text)}</p>')
             self._publish({"text/plain": text, "text/html": html})
-        self._wait_a_second()
+        self._call_later(WAIT_SECONDS, self._show_wait)
 
     def feed(self, piece: str) -> None:
         """Add a piece and update the output, at once or when the next update is due."""
@@ -105,10 +93,10 @@ class NotebookStream:
             self._show()
         elif not self._waiting:
             self._waiting = True
-            _call_later(wait, self._show)
+            self._call_later(wait, self._show)
 
     def end(self, *, complete: bool) -> None:
-        """Clear the output for the complete reply, or leave the pieces received."""
+        """Clear the output if the complete reply is shown next, or leave the pieces received."""
         if not complete:
             self._show()
         with self._lock:
@@ -128,6 +116,12 @@ class NotebookStream:
             now = self._clock.monotonic()
             self._next_at = now + max(PERIOD_SECONDS, (now - began) / SHARE_OF_TIME)
 
+    def _call_later(self, seconds: float, work: Callable[[], None]) -> None:
+        """Call `work` on the loop, with the context of the cell, so that it is shown in the cell's output."""
+        loop, context = self._get_loop(), contextvars.copy_context()
+        with contextlib.suppress(RuntimeError):  # closed at this moment
+            loop.call_soon_threadsafe(functools.partial(loop.call_later, seconds, work, context=context))
+
     def _publish(self, bundle: dict[str, Any]) -> None:
         try:
             self._publisher.publish(bundle, transient={"display_id": self._display_id}, update=self.shown)
@@ -135,21 +129,6 @@ class NotebookStream:
         except Exception as error:  # noqa: BLE001 - a display error never fails a call
             self._ended = True
             self._on_error(f"the reply cannot be shown while it arrives ({type(error).__name__}: {error})")
-
-
-def _call_later(seconds: float, work: Callable[[], None]) -> None:
-    """Call `work` on the running loop or, from a thread, on the engine's, with the cell's context."""
-    context = contextvars.copy_context()
-
-    def schedule() -> None:
-        asyncio.get_running_loop().call_later(seconds, work, context=context)
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        ENGINE.post(schedule)
-    else:
-        schedule()
 
 
 class TerminalStream:
@@ -183,3 +162,6 @@ class TerminalStream:
         except (OSError, ValueError):  # the terminal was closed; the reply itself is not lost
             return
         self.shown = True
+
+
+Stream = NotebookStream | TerminalStream

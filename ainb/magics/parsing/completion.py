@@ -13,12 +13,12 @@ from ainb.errors import AinbError
 from ainb.magics.commands.chat import ACTIONS
 from ainb.magics.commands.help import topics
 from ainb.magics.commands.list import model_prefixes, provider_names, pulled_models
-from ainb.magics.commands.table import COMMANDS
+from ainb.magics.commands.table import BY_NAME, COMMANDS
 from ainb.magics.display.images import image_names
-from ainb.magics.each import table_names
+from ainb.magics.each import is_table
 from ainb.magics.origin import notebook_name
 from ainb.magics.parsing.flags import CELL_FLAGS, Flag
-from ainb.magics.parsing.schemas import schema_names
+from ainb.magics.parsing.schemas import is_schema
 from ainb.magics.shell import NotebookShell
 from ainb.prompts import first_word, is_value
 
@@ -37,15 +37,20 @@ def complete(shell: NotebookShell, context: Any) -> dict[str, Any]:
     """
     line = context.line_with_cursor[: context.cursor_position]
     if context.cursor_line > 0 and (match := _CELL.match(context.full_text)):
-        return _in_prompt(shell, context.full_text[match.end() :].partition("\n")[0], line)
-    if context.cursor_line == 0 and (match := _CELL.match(line)):
-        words, offer = _words(line[match.end() :]), cell_completions
-    elif match := _LINE.match(line):
-        words, offer = _words(line[match.end() :]), line_completions
+        field = _FIELD.search(line)
+        if field is None:
+            return {"completions": []}
+        typed = field[1]
+        offered = _fields(shell, context.full_text[match.end() :].partition("\n")[0])
     else:
-        return {"completions": []}
-    typed = words[-1]
-    found = [text for text in offer(shell, words) if text.startswith(typed)]
+        is_cell = context.cursor_line == 0 and (match := _CELL.match(line))
+        if not (match := is_cell or _LINE.match(line)):
+            return {"completions": []}
+        # Words up to the cursor; the last one is incomplete and may be empty.
+        words = re.split(r"\s+", line[match.end() :])
+        typed = words[-1]
+        offered = cell_completions(shell, words) if is_cell else line_completions(shell, words)
+    found = [text for text in offered if text.startswith(typed)]
     return {
         "completions": [SimpleCompletion(text=text, type="ainb") for text in found],
         "suppress": True,
@@ -53,19 +58,9 @@ def complete(shell: NotebookShell, context: Any) -> dict[str, Any]:
     }
 
 
-def _in_prompt(shell: NotebookShell, magic_line: str, line: str) -> dict[str, Any]:
-    """Columns of the table of ``--each`` and variables of the notebook, after a ``{``."""
-    field = _FIELD.search(line)
-    if field is None:
-        return {"completions": []}
-    typed = field[1]
-    names = [*dict.fromkeys((*_table_columns(shell, magic_line), *_values_of_notebook(shell)))]
-    found = [name for name in names if name.startswith(typed)]
-    return {
-        "completions": [SimpleCompletion(text=name, type="ainb") for name in found],
-        "suppress": True,
-        "matched_fragment": typed,
-    }
+def _fields(shell: NotebookShell, magic_line: str) -> list[str]:
+    """Fields of a prompt: columns of the table of ``--each`` and variables of the notebook."""
+    return [*dict.fromkeys((*_table_columns(shell, magic_line), *shell.variables(is_value)))]
 
 
 def _table_columns(shell: NotebookShell, magic_line: str) -> list[str]:
@@ -79,16 +74,6 @@ def _table_columns(shell: NotebookShell, magic_line: str) -> list[str]:
         return [".".join(map(str, label)) if isinstance(label, tuple) else str(label) for label in columns]
     except TypeError:
         return []
-
-
-def _values_of_notebook(shell: NotebookShell) -> list[str]:
-    names = shell.namespace().items()
-    return sorted(name for name, value in names if not name.startswith("_") and is_value(value))
-
-
-def _words(typed: str) -> list[str]:
-    """Words up to the cursor; the last one is incomplete and may be empty."""
-    return re.split(r"\s+", typed)
 
 
 def cell_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
@@ -112,8 +97,8 @@ def _values(shell: NotebookShell, flag: Flag, words: Sequence[str]) -> list[str]
 def line_completions(shell: NotebookShell, words: Sequence[str]) -> list[str]:
     """Completions of the last word after ``%ai``."""
     if len(words) == 1:
-        return sorted({name for command in COMMANDS for name in (command.name, *command.synonyms)})
-    command = next((item for item in COMMANDS if words[0] in {item.name, *item.synonyms}), None)
+        return sorted(BY_NAME)
+    command = BY_NAME.get(words[0])
     if command is None:
         return []
     if words[-1].startswith("-"):
@@ -162,11 +147,11 @@ def _columns(shell: NotebookShell, words: Sequence[str]) -> list[str]:
 VALUES: dict[str, Callable[[NotebookShell, Sequence[str]], list[str]]] = {
     "api-key-name": lambda _shell, _words: keys.found(),
     "chat": _chats,
-    "each": lambda shell, _words: table_names(shell),
+    "each": lambda shell, _words: shell.variables(is_table),
     "fallback": _fallbacks,
-    "image": lambda shell, words: image_names(shell, words[-1]),
+    "image": lambda shell, _words: image_names(shell),
     "keep": _columns,
-    "schema": lambda shell, _words: schema_names(shell),
+    "schema": lambda shell, _words: shell.variables(is_schema),
 }
 
 

@@ -16,8 +16,6 @@ QUOTES = {
 }
 BRACES = {"{": "}", "[": "]"}
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*=")
-_BLANK = re.compile(r"\s*")
-_BARE = re.compile(r"\S*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +41,14 @@ def split_words(line: str) -> list[Word]:
         ConfigError: A quote or a brace is not closed.
     """
     words: list[Word] = []
-    at = _skip_blanks(line, 0)
-    while at < len(line):
+    at = 0
+    while rest := line[at:].lstrip():
+        at = len(line) - len(rest)
         flag = _FLAG.match(line, at)
         prefix = flag.group() if flag else ""
         value, quoted, at = _read_value(line, at + len(prefix))
         words.append(Word(prefix + value, quoted and not prefix))
-        at = _skip_blanks(line, at)
     return words
-
-
-def _skip_blanks(line: str, at: int) -> int:
-    match = _BLANK.match(line, at)
-    return match.end() if match else at
 
 
 def _read_value(line: str, at: int) -> tuple[str, bool, int]:
@@ -67,8 +60,7 @@ def _read_value(line: str, at: int) -> tuple[str, bool, int]:
     text, quoted = "", mark in QUOTES
     if quoted:
         text, at = _read_quoted(line, at)
-    bare = _BARE.match(line, at)
-    rest = bare.group() if bare else ""
+    rest = re.split(r"\s", line[at:], maxsplit=1)[0]
     return text + rest, quoted, at + len(rest)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Sequence
 
@@ -25,14 +26,13 @@ def split_question(line: str, is_model: Callable[[str], bool]) -> tuple[str, str
 def without_quarto_options(body: str) -> str:
     """A prompt without the ``#|`` lines at its top."""
     lines = body.splitlines(keepends=True)
-    first = next((place for place, text in enumerate(lines) if not text.startswith(QUARTO)), len(lines))
-    return "".join(lines[first:])
+    return "".join(itertools.dropwhile(lambda line: line.startswith(QUARTO), lines))
 
 
 def ask_instead_of_help(lines: Sequence[str]) -> list[str]:
     """Turn lines ``%ai MODEL question?`` into calls of the magic: IPython would show its own help."""
     code = "".join(lines)
-    if "%ai" not in code or code.startswith("%%") or '"""' in code or "'''" in code:
+    if code.startswith("%%") or '"""' in code or "'''" in code:
         return list(lines)
     return [_as_call(line) for line in lines]
 
@@ -44,11 +44,6 @@ def _as_call(line: str) -> str:
 
 def uncover_cell_magic(lines: Sequence[str]) -> list[str]:
     """Drop ``#|`` lines above ``%%ai``, which would hide the magic; other cells are not changed."""
-    if not lines or not lines[0].startswith(QUARTO):
-        return list(lines)
-    first = next(
-        (place for place, text in enumerate(lines) if text.strip() and not text.startswith(QUARTO)), None
-    )
-    if first is None or lines[first].split(maxsplit=1)[0] not in MAGICS:
-        return list(lines)
-    return list(lines[first:])
+    below = list(itertools.dropwhile(lambda line: line.startswith(QUARTO) or not line.strip(), lines))
+    is_hidden = bool(below) and lines[0].startswith(QUARTO) and below[0].split(maxsplit=1)[0] in MAGICS
+    return below if is_hidden else list(lines)

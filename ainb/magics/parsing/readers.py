@@ -92,16 +92,11 @@ def label(value: str) -> dict[str, str]:
     return {key: rest}
 
 
-def dotted_name(value: str) -> str:
-    """A variable of the notebook, or a dotted name of an attribute."""
-    if not all(part.isidentifier() and not keyword.iskeyword(part) for part in value.split(".")):
-        raise ValueError("the name of an object in the notebook, such as Label")
-    return value
-
-
 def schema(value: str) -> str:
-    """A name of the notebook, or a schema written in place."""
-    return text(value) if is_inline(value) else dotted_name(value)
+    """A name of the notebook, which may be dotted, or a schema written in place."""
+    if not is_inline(value) and any(map(keyword.iskeyword, value.split("."))):
+        raise ValueError("the name of an object in the notebook, such as Label")
+    return text(value)
 
 
 def whole_number(value: str) -> int:

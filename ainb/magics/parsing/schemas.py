@@ -42,14 +42,8 @@ def find_schema(shell: NotebookShell, name: str) -> Schema:
         raise ConfigError(f"--schema {name}: {error}") from None
 
 
-def schema_names(shell: NotebookShell) -> list[str]:
-    """Variables of the notebook that hold schemas, sorted."""
-    return sorted(
-        name for name, value in shell.namespace().items() if not name.startswith("_") and _is_schema(value)
-    )
-
-
-def _is_schema(value: Any) -> bool:
+def is_schema(value: Any) -> bool:
+    """Whether a value can be named after ``--schema``."""
     if type(value) is dict:
         return bool(_KEYWORDS & value.keys())
     if not (is_schema_class(value) or is_schema_type(value)):
@@ -58,8 +52,7 @@ def _is_schema(value: Any) -> bool:
 
 
 def _hint(shell: NotebookShell, name: str) -> str:
-    known = schema_names(shell)
-    if known:
+    if known := shell.variables(is_schema):
         return closest(name, known)
     return (
         "define it first: a pydantic model, a dataclass, a TypedDict or a dict that holds a JSON schema; or "

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import shutil
 import sys
 import threading
@@ -20,7 +21,7 @@ from typing import Any
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.panels.escapes import one_line
-from ainb.panels.output.widgets import Control, Widgets, load
+from ainb.panels.output.widgets import Control, Widgets
 from ainb.panels.view import Chart, View
 
 PERIOD_SECONDS = 0.2
@@ -104,7 +105,7 @@ class Slot:
     def prepare(self) -> None:
         """Load ipywidgets on the caller's thread, because loading would block the engine's."""
         if self.mode == "widgets":
-            self._guard(load)
+            self._guard(lambda: importlib.import_module("ipywidgets"))
 
     def open(
         self,
@@ -171,7 +172,7 @@ class Slot:
         self._waiting = None
         self._guard(lambda: self._redraw(make()))
 
-    def _guard(self, act: Callable[[], None]) -> None:
+    def _guard(self, act: Callable[[], object]) -> None:
         try:
             act()
         except Exception as error:  # noqa: BLE001 - a display error never fails a call

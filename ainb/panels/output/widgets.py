@@ -35,13 +35,6 @@ class Control:
     changed: Callable[[str], None]
 
 
-def load() -> None:
-    """Load ipywidgets ahead of time."""
-    import ipywidgets
-
-    del ipywidgets
-
-
 class Widgets:
     """Live form of a panel: controls, a status for screen readers, the blocks of the view, a Cancel button.
 
@@ -64,14 +57,12 @@ class Widgets:
         self._status_text = view.status
         self._status = ipywidgets.HTML(self._status_html(view), layout={"margin": "0", "height": "0"})
         self._body = LiveBody(view.blocks)
-        self._extra = [_dropdown(control) for control in controls]
         children: list[Any] = [self._status, self._body.box]
-        self._choices = None
-        if self._extra:
-            self._choices = ipywidgets.HBox(
-                self._extra, layout={"flex_flow": "row wrap", "margin": "0 0 4px"}
-            )
-            children.insert(0, self._choices)
+        self._extra = [_dropdown(control) for control in controls]
+        if controls:
+            row = {"flex_flow": "row wrap", "margin": "0 0 4px"}
+            self._extra.append(ipywidgets.HBox(self._extra, layout=row))
+            children.insert(0, self._extra[-1])
         if cancel is not None:
             button = ipywidgets.Button(description="Cancel", tooltip="Stop this batch; what is done is kept")
             button.on_click(lambda _button: cancel())
@@ -95,7 +86,7 @@ class Widgets:
         """Show the final view without controls in pages that still have the widgets."""
         self.update_view(view)
         self._box.children = (self._status, self._body.box)
-        for widget in (*self._extra, *([self._choices] if self._choices is not None else [])):
+        for widget in self._extra:
             _close(widget)
         _kept.append(self)
         if len(_kept) > KEPT_WIDGETS:

@@ -46,6 +46,15 @@ class Breakers:
         """
         return CircuitBreaker(self._options, name=name, clock=self._clock, rng=self._rng)
 
+    async def attempt(self, call: Call, proceed: Handler) -> Reply:
+        """Run one attempt under a permit of its circuit.
+
+        Raises:
+            CircuitOpenError: The call is refused; see ``retry_after``.
+        """
+        with self.of(call).permit():
+            return await proceed(call)
+
     def find(self, name: str) -> list[CircuitBreaker]:
         """The circuits of a ``provider:model``, one per endpoint."""
         return [breaker for breaker in list(self._breakers.values()) if breaker.name == name]
@@ -78,7 +87,6 @@ class PermitStage:
     def __init__(self, breakers: Breakers) -> None:
         self._breakers = breakers
 
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
+    def __call__(self, call: Call, proceed: Handler) -> Awaitable[Reply]:
         """Run one attempt under a permit."""
-        with self._breakers.of(call).permit():
-            return await proceed(call)
+        return self._breakers.attempt(call, proceed)

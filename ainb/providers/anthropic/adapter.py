@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ainb.messages import ReplySchema, Request
+from ainb.messages import Request
 from ainb.providers.anthropic.reply import Answer
 from ainb.providers.anthropic.request import build, read_schema_lesson
 from ainb.providers.batch_service import BatchService
 from ainb.providers.http import BatchHttp, Target, make_target, without_path
 from ainb.providers.lessons.lesson import Lesson
-from ainb.providers.lessons.reading import Refused
 from ainb.providers.remote.body import Wire
 from ainb.providers.remote.provider import RemoteProvider
 from ainb.providers.remote.service import Settings
@@ -35,6 +34,7 @@ class AnthropicProvider(RemoteProvider):
 
     answer = Answer
     stream_flags: Mapping[str, Any] = {"stream": True}
+    read_schema_lesson = staticmethod(read_schema_lesson)
 
     def wire(self, request: Request, lessons: Sequence[Lesson] = (), **how: Any) -> Wire:
         """The outgoing body; see the base class."""
@@ -45,9 +45,6 @@ class AnthropicProvider(RemoteProvider):
         from ainb.providers.anthropic.batches import AnthropicBatches
 
         return AnthropicBatches(http, **how)
-
-    def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
-        return read_schema_lesson(refused, wire, schema)
 
     def _target(self, url: str, given: Settings) -> Target:
         # Anthropic's own clients take the base URL without the version, gateways often include it.

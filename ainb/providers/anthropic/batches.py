@@ -5,8 +5,9 @@ Source: Anthropic API reference, "Message Batches"; anthropic-sdk-python 009b035
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,6 @@ from ainb.providers.http import (
     Json,
     count_or_none,
     encode_body,
-    joined_length,
-    joined_lines,
     mapping,
     status_of,
     word_or_none,
@@ -32,6 +31,7 @@ ANTHROPIC_LIMITS = BatchLimits(requests=100_000, size_bytes=256_000_000)
 PATH = "/messages/batches"
 RESULTS = "results"
 BEFORE, AFTER = b'{"requests":[', b"]}"
+PIECE_BYTES = 1 << 20
 # A job may take hours: prompt cache entries with the usual five minutes would expire before they are read.
 LONG_MARK = "1h"
 _NOT_PROCESSED = {
@@ -63,8 +63,7 @@ class AnthropicBatches(HttpBatches):
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:
         """Create the job. The protocol has no field for the tag; only the custom ids hold it."""
-        body = joined_lines(path, before=BEFORE, between=b",", after=AFTER)
-        length = joined_length(path, before=BEFORE, after=AFTER)
+        body, length = _body_of(path), _body_length(path)
         return self._job(await self._http.call(PATH, body, length=length, seconds=TRANSFER_SECONDS))
 
     def _may_be(self, job: RemoteJob, tag: str, requests: int) -> bool:
@@ -112,6 +111,23 @@ class AnthropicBatches(HttpBatches):
             expires_at=_seconds(data.get("expires_at")),
             files=(RESULTS,) if ended and data.get("results_url") else (),
         )
+
+
+async def _body_of(path: Path) -> AsyncIterator[bytes]:
+    """The lines of a file as the requests of one body, read while they are sent."""
+    with path.open("rb") as file:
+        yield BEFORE
+        first = True
+        while lines := await asyncio.to_thread(file.readlines, PIECE_BYTES):
+            piece = b",".join(line.rstrip(b"\n") for line in lines)
+            yield piece if first else b"," + piece
+            first = False
+        yield AFTER
+
+
+def _body_length(path: Path) -> int:
+    # Each line break but the last becomes a comma.
+    return len(BEFORE) + path.stat().st_size - 1 + len(AFTER)
 
 
 def _with_longer_marks(value: Any) -> Any:

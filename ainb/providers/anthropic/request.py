@@ -9,8 +9,9 @@ from typing import Any, Final
 from ainb.errors import ConfigError
 from ainb.messages import Message, ReplySchema, Request
 from ainb.model_rules import Family, asked_effort, family_of, thinking_tokens
+from ainb.providers.http import Refusal
 from ainb.providers.lessons.lesson import Lesson
-from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS, Refused
+from ainb.providers.lessons.reading import ANY_SCHEMA, NO_CACHE_LAYOUT, REFUSING_WORDS
 from ainb.providers.remote.body import (
     Wire,
     choose_effort,
@@ -18,10 +19,12 @@ from ainb.providers.remote.body import (
     extra_body,
     schema_field,
     schema_lesson,
+    set_inside,
     with_clean_tools,
 )
 from ainb.providers.remote.cache_layout import cut, layout_for, mark_last, shared_length
 from ainb.providers.schemas.forms import ANTHROPIC, as_given, rewrite
+from ainb.providers.schemas.keys import mapping
 from ainb.providers.schemas.names import clean_name
 
 Json = dict[str, Any]
@@ -80,7 +83,8 @@ def build(
         _add_parameters(body, with_clean_tools(wire, given))
         _add_thinking(wire, request, family)
         drop_sampling(wire, family, request.model, None)
-        if _thinks(body) and family.sampling == "always":
+        thinks = mapping(body.get("thinking")).get("type") in {"enabled", "adaptive"}
+        if thinks and family.sampling == "always":
             _drop_while_thinking(wire, family)
     if request.schema is not None:
         _add_schema(wire, request.schema, schema_lesson(lessons, request.schema) or family.schema)
@@ -130,10 +134,8 @@ def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
     else:
         level = choose_effort(wire, family, request)
         if level is not None:
-            config = body.get("output_config")
-            body["output_config"] = {**(config if isinstance(config, Mapping) else {}), "effort": level}
-    thinking = body.get("thinking")
-    kind = thinking.get("type") if isinstance(thinking, Mapping) else None
+            set_inside(body, "output_config", effort=level)
+    kind = mapping(body.get("thinking")).get("type")
     if kind == "disabled" and family.default_effort != "none":
         _bound_effort(wire)
     if kinds is None or kind is None or kind in kinds:
@@ -150,17 +152,10 @@ def _add_thinking(wire: Wire, request: Request, family: Family) -> None:
 
 def _bound_effort(wire: Wire) -> None:
     """Lower an effort above high for a request without thinking: such models only accept up to high."""
-    config = wire.body.get("output_config")
-    if isinstance(config, Mapping) and config.get("effort") in {"xhigh", "max"}:
-        wire.body["output_config"] = {**config, "effort": "high"}
-        wire.note(
-            f"{wire.body['model']} does not accept effort {config['effort']} without thinking; high was sent"
-        )
-
-
-def _thinks(body: Json) -> bool:
-    thinking = body.get("thinking")
-    return isinstance(thinking, Mapping) and thinking.get("type") in {"enabled", "adaptive"}
+    effort = mapping(wire.body.get("output_config")).get("effort")
+    if effort in {"xhigh", "max"}:
+        set_inside(wire.body, "output_config", effort="high")
+        wire.note(f"{wire.body['model']} does not accept effort {effort} without thinking; high was sent")
 
 
 def _drop_while_thinking(wire: Wire, family: Family) -> None:
@@ -243,11 +238,7 @@ def _add_schema(wire: Wire, schema: ReplySchema, form: str) -> None:
     found = rewrite(shape, ANTHROPIC) if form != "tool" else None
     if found is not None:
         wire.schema = found
-        config = body.get("output_config")
-        body["output_config"] = {
-            **(config if isinstance(config, Mapping) else {}),
-            "format": {"type": "json_schema", "schema": found.schema},
-        }
+        set_inside(body, "output_config", format={"type": "json_schema", "schema": found.schema})
         return
     wire.schema = as_given(shape, nullable=True)
     name = clean_name(schema.name)
@@ -256,10 +247,9 @@ def _add_schema(wire: Wire, schema: ReplySchema, form: str) -> None:
     body["tool_choice"] = {"type": "auto"}
 
 
-def read_schema_lesson(refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
+def read_schema_lesson(refused: Refusal, wire: Wire, schema: ReplySchema) -> Lesson | None:
     """How to request a schema next time if the refusal is about the form of that request, otherwise None."""
-    config = wire.body.get("output_config")
-    if not isinstance(config, Mapping) or "format" not in config:
+    if "format" not in mapping(wire.body.get("output_config")):
         return None
     if _ABOUT_THIS_SCHEMA.search(refused.said):
         return Lesson(field=schema_field(schema), value="tool")
@@ -272,14 +262,11 @@ def _mark(body: Json, wish: Any) -> None:
 
     The service stores everything before a mark and reads it at a tenth of the price.
     """
-    mark = dict(wish) if isinstance(wish, Mapping) else {"type": "ephemeral"}
+    mark = {"cache_control": dict(wish) if isinstance(wish, Mapping) else {"type": "ephemeral"}}
     if "system" in body:
-        body["system"] = [{"type": "text", "text": body["system"], "cache_control": mark}]
+        body["system"] = mark_last(body["system"], mark) or body["system"]
         if len(body["messages"]) == 1:  # a single question is rarely sent again
             return
-    if not body["messages"]:
-        return
-    last = body["messages"][-1]
-    parts = last["content"]
-    blocks = [{"type": "text", "text": parts}] if isinstance(parts, str) else parts
-    last["content"] = [*blocks[:-1], {**blocks[-1], "cache_control": mark}] if blocks else blocks
+    if body["messages"]:
+        last = body["messages"][-1]
+        last["content"] = mark_last(last["content"], mark) or last["content"]

@@ -8,15 +8,7 @@ from ainb.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from ainb.providers.http.answer import Answer
-    from ainb.providers.http.batches import (
-        MAX_PAGES,
-        SKEW_SECONDS,
-        TRANSFER_SECONDS,
-        BatchHttp,
-        form,
-        joined_length,
-        joined_lines,
-    )
+    from ainb.providers.http.batches import TRANSFER_SECONDS, BatchHttp, form
     from ainb.providers.http.client import Response, StoredResponse, request
     from ainb.providers.http.embedded import status_of
     from ainb.providers.http.exchange import Exchange, encode_body
@@ -31,7 +23,7 @@ else:
     __getattr__ = lazy_exports(
         __name__,
         answer="Answer",
-        batches="BatchHttp MAX_PAGES SKEW_SECONDS TRANSFER_SECONDS form joined_length joined_lines",
+        batches="BatchHttp TRANSFER_SECONDS form",
         client="Response StoredResponse request",
         embedded="status_of",
         exchange="Exchange encode_body",
@@ -45,9 +37,9 @@ else:
     )
 
 __all__ = [
-    "MAX_PAGES", "SKEW_SECONDS", "TRANSFER_SECONDS", "Answer", "BatchHttp", "Exchange", "Json", "Origin",
-    "Refusal", "Response", "StoredResponse", "Target", "UnreadableError", "clean", "count_or_none",
-    "encode_body", "form", "is_local_url", "joined_length", "joined_lines", "make_target", "mapping",
-    "rate_limit_headers", "read_limits", "read_refusal", "refuse_cleartext", "request", "request_id",
-    "response_fault", "status_of", "without_path", "word_or_none",
+    "TRANSFER_SECONDS", "Answer", "BatchHttp", "Exchange", "Json", "Origin", "Refusal", "Response",
+    "StoredResponse", "Target", "UnreadableError", "clean", "count_or_none", "encode_body", "form",
+    "is_local_url", "make_target", "mapping", "rate_limit_headers", "read_limits", "read_refusal",
+    "refuse_cleartext", "request", "request_id", "response_fault", "status_of", "without_path",
+    "word_or_none",
 ]  # fmt: skip

@@ -20,9 +20,6 @@ from ainb.providers.http.target import Target
 
 CALL_SECONDS = 60.0
 TRANSFER_SECONDS = 1_800.0
-PIECE_BYTES = 1 << 20
-MAX_PAGES = 20
-SKEW_SECONDS = 120.0
 
 
 class BatchHttp:
@@ -137,23 +134,6 @@ def form(path: Path, *, name: str, **fields: str) -> aiohttp.FormData:
         data.add_field(field, value)
     data.add_field("file", path.open("rb"), filename=name, content_type="application/jsonl")
     return data
-
-
-async def joined_lines(path: Path, *, before: bytes, between: bytes, after: bytes) -> AsyncIterator[bytes]:
-    """The lines of a file as the items of one JSON list, read while they are sent."""
-    with path.open("rb") as file:
-        yield before
-        first = True
-        while lines := await asyncio.to_thread(file.readlines, PIECE_BYTES):
-            piece = between.join(line.rstrip(b"\n") for line in lines)
-            yield piece if first else between + piece
-            first = False
-        yield after
-
-
-def joined_length(path: Path, *, before: bytes, after: bytes) -> int:
-    """Length in bytes of `joined_lines` with a separator of one byte."""
-    return len(before) + path.stat().st_size - 1 + len(after)
 
 
 def _private(path: Path) -> Any:

@@ -8,6 +8,8 @@ kept, not even as a cause.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
+import socket
 import weakref
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -15,18 +17,15 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import aiohttp
 
 from ainb.errors import ConfigError, PermanentProviderError, ProviderError, TransientProviderError
-from ainb.providers.http.connection_faults import (
-    CONNECT_SECONDS,
-    connection_fault,
-)
+from ainb.providers.http.connection_faults import CONNECT_SECONDS, connection_fault
 from ainb.providers.http.faults import clean, response_fault
 from ainb.providers.http.headers import rate_limit_headers, request_id
 from ainb.providers.http.refusal import Refusal
-from ainb.providers.http.resolver import Resolver
 from ainb.providers.http.target import Target, certificates, proxy_for
 from ainb.providers.shutdown import at_close
 
 if TYPE_CHECKING:
+    from aiohttp.abc import ResolveResult
     from yarl import URL
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -36,7 +35,6 @@ DNS_CACHE_SECONDS: Final = 60
 _clients: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = (
     weakref.WeakKeyDictionary()
 )
-
 
 Body = bytes | AsyncIterable[bytes] | aiohttp.FormData | None
 _Fault = TypeVar("_Fault", bound=ProviderError)
@@ -229,6 +227,29 @@ async def request(
     else:
         return Response(raw, target)
     raise fault
+
+
+class Resolver(aiohttp.ThreadedResolver):
+    """The system's resolver; checks again that names below ``.localhost`` resolve to this machine.
+
+    A name server may return one address to the check in `ainb.providers.http.hosts.is_loopback` and another
+    one to the connection.
+    """
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Addresses of a host.
+
+        Raises:
+            OSError: The host has none, or a name below ``.localhost`` resolves to another machine.
+        """
+        found = await super().resolve(host, port, family)
+        if host.lower().rstrip(".").endswith(".localhost"):
+            found = [item for item in found if ipaddress.ip_address(item["host"]).is_loopback]
+            if not found:
+                raise OSError(f"{host} does not resolve to this machine")
+        return found
 
 
 def client() -> aiohttp.ClientSession:

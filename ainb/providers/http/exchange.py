@@ -243,7 +243,7 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    if isinstance(value, list | tuple | str):
+    if isinstance(value, tuple):
         return list(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Final
+from http import HTTPStatus
 
 from ainb.errors import ContentFilteredError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.providers.http.headers import parse_retry_after, should_retry
@@ -14,11 +14,6 @@ from ainb.redaction import redact
 MAX_SAID = 300
 HIDDEN = "***"
 TRANSIENT_STATUSES = frozenset({408, 409, 425, 429, *range(500, 600)})
-UNAUTHORIZED: Final = 401
-FORBIDDEN: Final = 403
-NOT_FOUND: Final = 404
-TOO_LARGE: Final = 413
-TOO_MANY: Final = 429
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -111,7 +106,7 @@ def is_transient(status: int, refusal: Refusal) -> bool:
     """
     if refusal.context or refusal.picture or refusal.oversized or refusal.filtered:
         return False
-    if status == TOO_MANY and refusal.final:
+    if status == HTTPStatus.TOO_MANY_REQUESTS and refusal.final:
         return False
     return status in TRANSIENT_STATUSES
 
@@ -128,19 +123,20 @@ def advice(
             f"redirects{where} are not followed, so that no key goes to another host; set "
             f"{origin.base_url_option} to the final address"
         )
-    if status == TOO_MANY and refusal.final:
+    if status == HTTPStatus.TOO_MANY_REQUESTS and refusal.final:
         return (
             "quota, credit or the limit per day is used up and waiting a minute does not help; add credit, "
             "or use another model"
         )
-    ways = {
-        UNAUTHORIZED: _check_key(origin),
-        402: "add credit with the provider, or use another model",
-        FORBIDDEN: f"{_check_key(origin)}, and whether it may use {model or 'this model'}",
-        NOT_FOUND: f"%ai list {origin.service} shows its models; check the model's name and "
+    ways: dict[int, str] = {
+        HTTPStatus.UNAUTHORIZED: _check_key(origin),
+        HTTPStatus.PAYMENT_REQUIRED: "add credit with the provider, or use another model",
+        HTTPStatus.FORBIDDEN: f"{_check_key(origin)}, and whether it may use {model or 'this model'}",
+        HTTPStatus.NOT_FOUND: f"%ai list {origin.service} shows its models; check the model's name and "
         f"{origin.base_url_option}",
-        TOO_LARGE: "shorten the prompt",
-        TOO_MANY: "wait, or set requests_per_minute (tokens_per_minute) to the provider's limit",
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "shorten the prompt",
+        HTTPStatus.TOO_MANY_REQUESTS: "wait, or set requests_per_minute (tokens_per_minute) to the "
+        "provider's limit",
     }
     if status in ways:
         return ways[status]
@@ -156,8 +152,15 @@ def _prompt_advice(refusal: Refusal, model: str) -> str | None:
     if refusal.context:
         return _shorten(refusal)
     if refusal.picture:
-        return _without_picture(model)
-    return None if refusal.oversized is None else _smaller(*refusal.oversized)
+        reader = model or "this model"
+        return f"{reader} reads no pictures; leave the picture out, or use a model that reads them"
+    if refusal.oversized is None:
+        return None
+    requested, limit = refusal.oversized
+    return (
+        f"one request of {requested} tokens is larger than the limit of {limit} per minute and no wait "
+        "helps; shorten the prompt, or lower max_tokens"
+    )
 
 
 def _check_key(origin: Origin) -> str:
@@ -165,18 +168,6 @@ def _check_key(origin: Origin) -> str:
         return "the server requires a key; name its variable with --api-key-name"
     verb = "check the key in" if origin.secrets else "set a key in"
     return f"{verb} {origin.key_variable}"
-
-
-def _without_picture(model: str) -> str:
-    return f"{model or 'this model'} reads no pictures; leave the picture out, or use a model that reads them"
-
-
-def _smaller(requested: int, limit: int) -> str:
-    return (
-        f"one request of {requested} tokens is larger than the limit of {limit} per minute and no wait "
-        "helps; "
-        "shorten the prompt, or lower max_tokens"
-    )
 
 
 def _shorten(refusal: Refusal) -> str:

@@ -24,12 +24,9 @@ _EPOCH_MILLISECONDS = 1e12
 
 def rate_limit_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The headers about limits and waits (``…ratelimit…``, Retry-After, x-should-retry), in lower case."""
-    kept = {}
-    for name, value in headers:
-        lower = name.lower()
-        if "ratelimit" in lower or lower in _KEPT:
-            kept[lower] = value
-    return kept
+    return {
+        lower: value for name, value in headers if "ratelimit" in (lower := name.lower()) or lower in _KEPT
+    }
 
 
 def request_id(headers: Mapping[str, str]) -> str | None:
@@ -132,7 +129,4 @@ def _seconds_until(moment: datetime | None, unix_now: float) -> float | None:
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    try:
-        return max(0.0, moment.timestamp() - unix_now)
-    except (ValueError, OverflowError):
-        return None
+    return max(0.0, moment.timestamp() - unix_now)

@@ -66,9 +66,7 @@ def _reset(text: str, unix_now: float) -> float | None:
     return seconds if seconds is not None and seconds < _MOMENT else parse_reset(text, unix_now=unix_now)
 
 
-@functools.lru_cache(maxsize=1024)
-def _duration(text: str) -> float | None:
-    return parse_duration(text)
+_duration = functools.lru_cache(maxsize=1024)(parse_duration)
 
 
 @functools.lru_cache(maxsize=256)

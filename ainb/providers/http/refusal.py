@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ainb.providers.http.headers import parse_duration
-from ainb.providers.http.json_body import parse_json
+from ainb.providers.http.json_body import parse_json, word_or_none
 
 MAX_READ: Final = 20_000
 CONTEXT_CODES = frozenset({"context_length_exceeded", "exceed_context_size_error", "string_above_max_length"})
@@ -103,11 +103,12 @@ def refusal_of(data: Any) -> Refusal:
         return Refusal(said=data if isinstance(data, str) else "")
     error = data.get("error", data)
     if isinstance(error, str):
-        return Refusal(said=error, code=_text(data.get("code")))
+        return Refusal(said=error, code=word_or_none(data.get("code")))
     if not isinstance(error, dict):
         error = data
     said = _words(error)
-    code = _text(error.get("code")) or _text(error.get("type")) or _text(error.get("status"))
+    kind = word_or_none(error.get("type"))
+    code = word_or_none(error.get("code")) or kind or word_or_none(error.get("status"))
     details = error.get("details")
     details = [item for item in details if isinstance(item, dict)] if isinstance(details, list) else []
     return Refusal(
@@ -117,9 +118,9 @@ def refusal_of(data: Any) -> Refusal:
         or _status(error.get("status"))
         or _status(error.get("status_code")),
         retry_after=_retry_info(details),
-        final=_is_final(code, _text(error.get("type")), said, details),
+        final=_is_final(code, kind, said, details),
         tokens=_tokens(error),
-        param=_text(error.get("param")),
+        param=word_or_none(error.get("param")),
         extra=_extra_fields(error),
     )
 
@@ -177,10 +178,6 @@ def _upstream(metadata: Any) -> str:
     # OpenRouter's own message is only "Provider returned error"; the provider's message is in the metadata.
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
     return f" ({raw})" if isinstance(raw, str) and raw else ""
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _status(value: Any) -> int | None:

@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from ainb.providers.lessons.lesson import (
-    PROTECTED,
-    Lesson,
-    holding_mapping,
-)
+from ainb.providers.lessons.lesson import PROTECTED, Lesson, holding_mapping
+
+if TYPE_CHECKING:
+    from ainb.providers.http import Refusal
 
 REFUSING_STATUSES = frozenset({400, 422})
 MAX_VALUES: Final = 20
@@ -60,24 +58,7 @@ _PLAIN_WORDS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """The parts of a refusal from which lessons are read.
-
-    Attributes:
-        said: The provider's message.
-        code: The provider's error code, or None.
-        param: The parameter that the body names, or None.
-        extra: Unknown fields, from a list of problems.
-    """
-
-    said: str = field(repr=False)  # a server may echo the key
-    code: str | None = None
-    param: str | None = None
-    extra: tuple[str, ...] = ()
-
-
-def read_lessons(refused: Refused, body: Mapping[str, Any], *, kept: Iterable[str] = ()) -> list[Lesson]:
+def read_lessons(refused: Refusal, body: Mapping[str, Any], *, kept: Iterable[str] = ()) -> list[Lesson]:
     """Lessons on the optional parameters that a refusal names; [] when it is about something else.
 
     Args:
@@ -97,16 +78,16 @@ def read_lessons(refused: Refused, body: Mapping[str, Any], *, kept: Iterable[st
     return [_lesson(name, refused, head, body, kept) for name in named]
 
 
-def refuses_cache_layout(refused: Refused) -> bool:
+def refuses_cache_layout(refused: Refusal) -> bool:
     """Whether a refusal is about a field or mark that was added for the prompt cache."""
     return bool(_CACHE_MARKS.search(f"{refused.param} {' '.join(refused.extra)} {refused.said}"))
 
 
-def names_missing(refused: Refused, left_out: Iterable[str]) -> list[str]:
+def names_missing(refused: Refusal, left_out: Iterable[str]) -> list[str]:
     """The omitted fields that a refusal requires."""
     if not _REQUIRED.search(refused.said):
         return []
-    return [name for name in left_out if refused.param == name or _stands_in(name, refused.said)]
+    return [name for name in left_out if refused.param == name or _place(name, refused.said) is not None]
 
 
 def _fields(body: Mapping[str, Any]) -> list[str]:
@@ -128,7 +109,7 @@ def _head(said: str) -> str:
     return said
 
 
-def _named(refused: Refused, head: str, optional: Sequence[str]) -> list[str]:
+def _named(refused: Refusal, head: str, optional: Sequence[str]) -> list[str]:
     refuses = REFUSING_WORDS.search(refused.said) or _LEVEL_REFUSED.search(refused.said)
     if refused.code not in _REFUSING_CODES and not refuses:
         return []
@@ -176,11 +157,7 @@ def _place(name: str, text: str) -> int | None:
     return None if found is None else found.start()
 
 
-def _stands_in(name: str, text: str) -> bool:
-    return _place(name, text) is not None
-
-
-def _lesson(name: str, refused: Refused, head: str, body: Mapping[str, Any], kept: Iterable[str]) -> Lesson:
+def _lesson(name: str, refused: Refusal, head: str, body: Mapping[str, Any], kept: Iterable[str]) -> Lesson:
     hint = _hint(refused.said, kept)
     if hint is not None and hint.field == name:
         return _conditional(hint, head, body)
@@ -209,7 +186,7 @@ def _allowed(said: str) -> tuple[str, ...]:
     return tuple(_QUOTED.findall(found.group(1)))[:MAX_VALUES] if found else ()
 
 
-def _is_about(value: str, refused: Refused) -> bool:
+def _is_about(value: str, refused: Refusal) -> bool:
     """Whether a refusal is about one value of a parameter and not about the parameter itself."""
     quoted = value in _QUOTED.findall(refused.said)
     return quoted and (refused.code != "unsupported_parameter")

@@ -9,12 +9,12 @@ from typing import Any
 from ainb.clock import Clock
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
 from ainb.messages import UNKNOWN_USAGE, Call, Reply, Request
-from ainb.providers.http import make_target
+from ainb.providers.http import Exchange, make_target
 from ainb.providers.local import weights
 from ainb.providers.local.child import Local, Process
 from ainb.providers.local.repetition import RepetitionWatch
 from ainb.providers.local.server import SERVERS, Server
-from ainb.providers.openai import ChatClient, OpenAIProvider
+from ainb.providers.openai import STREAM_FLAGS, Answer, OpenAIProvider
 from ainb.providers.services import SERVICES
 
 DEFAULT = Local()
@@ -44,7 +44,7 @@ class LocalProvider:
 
     def __init__(self, *, clock: Clock, options: Local = DEFAULT) -> None:
         self._options = options
-        self._chat = ChatClient(clock=clock)
+        self._exchange = Exchange(Answer, clock=clock)
         self._openai = OpenAIProvider(SERVICES["local"], clock=clock)
         self._clock = clock
         self._loading: Counter[str] = Counter()
@@ -92,7 +92,7 @@ class LocalProvider:
         # A grammar may require a value many times: then only endless whitespace counts as repetition.
         watch = RepetitionWatch(only_blanks=request.schema is not None or "response_format" in wire.body)
         try:
-            reply = await self._chat.send(self._streamed(call, watch), target, wire.body)
+            reply = await self._exchange.send(self._streamed(call, watch), target, wire.body | STREAM_FLAGS)
         except _RepetitionError:
             call.notes.append("stopped, because the model only repeated itself; a larger model does so less")
             reply = Reply(

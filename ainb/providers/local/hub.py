@@ -220,8 +220,7 @@ def _download(file: HubFile, partial: Path, report: Report) -> None:
     if size < file.size_bytes:
         raise AinbError(
             f"the download of {file.filename} broke off at {size_text(size)} of "
-            f"{size_text(file.size_bytes)}; "
-            "run %ai pull again: it continues from there"
+            f"{size_text(file.size_bytes)}; run %ai pull again: it continues from there"
         )
     if _digest(partial) != file.sha256:
         partial.unlink()

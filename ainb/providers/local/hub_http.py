@@ -8,8 +8,7 @@ import json
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
@@ -21,6 +20,7 @@ SECONDS: Final = 30.0
 MAX_REDIRECTS: Final = 5
 MAX_ANSWER_BYTES: Final = 20_000_000
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+Answer = http.client.HTTPResponse  # or an HTTPError, which has the same attributes
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -46,8 +46,7 @@ def _check_address(address: str) -> None:
     if not is_safe or not parts.hostname:
         raise ConfigError(
             "a model is fetched over https (http is for this machine alone); "
-            f"the address begins {address[:60]!r}; "
-            "correct HF_ENDPOINT"
+            f"the address begins {address[:60]!r}; correct HF_ENDPOINT"
         )
 
 
@@ -57,21 +56,6 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 _OPENER = urllib.request.build_opener(_NoRedirects)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Response of the hub.
-
-    Attributes:
-        status: HTTP status.
-        headers: Headers by name, upper or lower case.
-        read: Takes a number of bytes; returns at most that many.
-    """
-
-    status: int
-    headers: Any
-    read: Callable[[int], bytes]
 
 
 @contextlib.contextmanager
@@ -99,7 +83,7 @@ def opened(
             following = None if place is None else urljoin(address, place)
             leaves = following is not None and urlsplit(following).netloc != hub
             if answer.status not in _REDIRECTS or following is None or (leaves and not follow_storage):
-                yield Answer(status=answer.status, headers=answer.headers, read=answer.read)
+                yield answer
                 return
         address = following
     raise AinbError("the hub redirected too often; try again later, or check HF_ENDPOINT")

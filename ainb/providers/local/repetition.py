@@ -36,7 +36,7 @@ class RepetitionWatch:
         if len(self.text) - self._looked_at < STEP_CHARS:
             return False
         self._looked_at = len(self.text)
-        if _blank_end(self.text) >= BLANK_CHARS:
+        if len(self.text) - len(self.text.rstrip()) >= BLANK_CHARS:
             return True
         return not self._only_blanks and repeated_chars(self.text) > 0
 
@@ -77,7 +77,3 @@ def _borders(text: str) -> list[int]:
             length += 1
         found[place] = length
     return found
-
-
-def _blank_end(text: str) -> int:
-    return len(text) - len(text.rstrip())

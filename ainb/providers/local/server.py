@@ -10,7 +10,7 @@ import threading
 from concurrent.futures import Future, wait
 from pathlib import Path
 
-from ainb.errors import AinbError, PermanentProviderError
+from ainb.errors import PermanentProviderError
 from ainb.providers.local.child import GONE_SECONDS, Local, Process
 
 
@@ -86,8 +86,6 @@ class Server:
     def _start(self, future: Future[Process]) -> None:
         try:
             process = Process(self._weights, self._options)
-        except AinbError as error:
-            future.set_exception(error)
         except OSError as error:
             future.set_exception(
                 PermanentProviderError(

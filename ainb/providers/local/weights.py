@@ -82,14 +82,11 @@ def identity(name_or_path: str) -> str:
     weights = PULLABLE.get(name_or_path)
     if weights is not None:
         return f"{name_or_path}-{weights.sha256[:16]}"
-    path = _place(name_or_path)
-    try:
-        if path is None:
-            return Path(name_or_path).name
-        status = path.stat()
-        return _sampled_identity(path, status.st_size, status.st_mtime_ns)
-    except OSError:
-        return Path(name_or_path).name
+    with contextlib.suppress(OSError):
+        if (path := _place(name_or_path)) is not None:
+            status = path.stat()
+            return _sampled_identity(path, status.st_size, status.st_mtime_ns)
+    return Path(name_or_path).name
 
 
 def pull(name: str, *, progress: Progress | None = None) -> Path:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from ainb.messages import ReplySchema, Request
+from ainb.messages import Request
 from ainb.providers.batch_service import BatchService
 from ainb.providers.http import BatchHttp, Target, make_target, without_path
 from ainb.providers.lessons.lesson import Lesson
-from ainb.providers.lessons.reading import Refused
-from ainb.providers.openai.body import build, read_schema_lesson
 from ainb.providers.openai.reply import Answer
-from ainb.providers.openai.request import STREAM_FLAGS
+from ainb.providers.openai.request import build, read_schema_lesson
 from ainb.providers.remote.body import Wire
 from ainb.providers.remote.cache_layout import CacheKeys
 from ainb.providers.remote.provider import RemoteProvider
@@ -22,6 +20,7 @@ from ainb.providers.services import Service
 
 AZURE_PATH = "/openai/v1"
 CHAT_PATH = "/chat/completions"
+STREAM_FLAGS: Final = {"stream": True, "stream_options": {"include_usage": True}}
 
 
 class OpenAIProvider(RemoteProvider):
@@ -34,6 +33,7 @@ class OpenAIProvider(RemoteProvider):
 
     answer = Answer
     stream_flags = STREAM_FLAGS
+    read_schema_lesson = staticmethod(read_schema_lesson)
 
     def __init__(self, service: Service, **options: Any) -> None:
         super().__init__(service, **options)
@@ -51,9 +51,6 @@ class OpenAIProvider(RemoteProvider):
         from ainb.providers.openai.batches import OpenAIBatches
 
         return OpenAIBatches(http, azure=self.name == "azure", **how)
-
-    def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
-        return read_schema_lesson(refused, wire, schema)
 
     def _more(self) -> tuple[str | None, ...]:
         if self._service.name != "openai":

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ainb import keys, redaction
 from ainb.clock import Clock
@@ -13,14 +12,14 @@ from ainb.errors import AinbError, ConfigError
 from ainb.messages import Call, Reply, Request
 from ainb.providers.http import Origin, refuse_cleartext
 from ainb.providers.pydantic_ai.names import SERVICE, key_variables, split_name
+from ainb.providers.remote.body import add_notices
+from ainb.providers.remote.service import account_name
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse
     from pydantic_ai.models import Model
 
     from ainb.providers.pydantic_ai.models import Make
-
-DIGEST_CHARS: Final = 8
 
 
 class PydanticAIProvider:
@@ -38,13 +37,7 @@ class PydanticAIProvider:
     name = SERVICE
     free = False
 
-    def __init__(
-        self,
-        *,
-        clock: Clock,
-        allow_insecure_http: bool = False,
-        make: Make | None = None,
-    ) -> None:
+    def __init__(self, *, clock: Clock, allow_insecure_http: bool = False, make: Make | None = None) -> None:
         self._clock = clock
         self._allow_insecure_http = allow_insecure_http
         self._make = make
@@ -67,9 +60,7 @@ class PydanticAIProvider:
 
     def account(self, request: Request) -> str:
         """The endpoint, and the first 8 hex digits of the key's SHA-256 where there is one."""
-        secrets = _secrets(request)
-        digest = hashlib.sha256(secrets[0].encode()).hexdigest()[:DIGEST_CHARS] if secrets else ""
-        return f"{self.endpoint(request)}#{digest}" if digest else self.endpoint(request)
+        return account_name(self.endpoint(request), next(iter(_secrets(request)), None))
 
     async def send(self, call: Call) -> Reply:
         """One attempt; streamed when ``call.options.on_text`` is set and no schema is.
@@ -102,10 +93,13 @@ class PydanticAIProvider:
 
         model = await self._model(request)
         settings, left_out = shape.read_settings(request, provider, model)
-        for parameter in left_out:
-            note = f"{request.model} does not accept {parameter} through pydantic-ai; it was left out"
-            if note not in call.notes:
-                call.notes.append(note)
+        add_notices(
+            call,
+            [
+                f"{request.model} does not accept {name} through pydantic-ai; it was left out"
+                for name in left_out
+            ],
+        )
         given: dict[str, Any] = {
             "messages": shape.read_messages(request.messages),
             "model_settings": settings,

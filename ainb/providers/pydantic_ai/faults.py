@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any, Final
 
 import orjson
 from pydantic_ai import exceptions as theirs
 
-from ainb.errors import (
-    AinbError,
-    ConfigError,
-    PermanentProviderError,
-    ProviderError,
-    TransientProviderError,
-)
+from ainb.errors import AinbError, ConfigError, PermanentProviderError, ProviderError, TransientProviderError
 from ainb.providers.http import (
     Origin,
     Refusal,
@@ -74,8 +69,7 @@ def fault_of(error: Exception, origin: Origin, model: str, *, shown: bool, unix_
         return setup_fault(error, origin)
     return PermanentProviderError(
         f"{origin.service} failed with {type(error).__name__}: {_said(error, origin)}; this is a fault of "
-        "pydantic-ai or of the "
-        "client behind it; update them",
+        "pydantic-ai or of the client behind it; update them",
         billed=True,
     )
 
@@ -143,13 +137,8 @@ def _refusal(error: theirs.ModelAPIError) -> Refusal:
     else:
         raw = orjson.dumps(body, default=str, option=orjson.OPT_NON_STR_KEYS)
     refusal = read_refusal(raw)
-    return Refusal(
-        said=refusal.said,
-        code=refusal.code or error.provider_error_code,
-        status=refusal.status,
-        retry_after=refusal.retry_after,
-        final=refusal.final or final,
-        tokens=refusal.tokens,
+    return dataclasses.replace(
+        refusal, code=refusal.code or error.provider_error_code, final=refusal.final or final
     )
 
 

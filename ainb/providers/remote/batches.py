@@ -10,7 +10,10 @@ import orjson
 
 from ainb.messages import Call, Reply, Request
 from ainb.providers.batch_service import BatchLimits, RemoteJob, RequestResult
-from ainb.providers.http import MAX_PAGES, SKEW_SECONDS, BatchHttp, Json, StoredResponse
+from ainb.providers.http import BatchHttp, Json, StoredResponse
+
+MAX_PAGES = 20
+SKEW_SECONDS = 120.0
 
 
 class HttpBatches:

@@ -14,7 +14,8 @@ from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.model_rules import Family, PromptCache, asked_effort
 from ainb.providers.http import Refusal
 from ainb.providers.lessons.lesson import SCHEMA_PREFIX, Lesson, apply_lessons
-from ainb.providers.lessons.reading import ANY_SCHEMA, Refused
+from ainb.providers.lessons.reading import ANY_SCHEMA
+from ainb.providers.schemas.keys import mapping
 from ainb.providers.schemas.replies import restore
 from ainb.providers.schemas.tools import CleanTools, clean_tools
 from ainb.providers.schemas.wire import WireSchema
@@ -48,12 +49,12 @@ class Wire:
     lessons: list[Lesson] = field(default_factory=list)
     schema: WireSchema | None = None
     tools: CleanTools | None = None
-    refused: Refused | None = None
+    refused: Refusal | None = None
     cache: PromptCache | None = None
 
     def take_refusal(self, refusal: Refusal) -> None:
         """Store the service's refusal of this body."""
-        self.refused = Refused(said=refusal.said, code=refusal.code, param=refusal.param, extra=refusal.extra)
+        self.refused = refusal
 
     def note(self, text: str) -> None:
         """Add a notice, each text once."""
@@ -113,6 +114,11 @@ def plain_parameters(given: Mapping[str, Any], *, without: frozenset[str]) -> Js
     """The parameters to send, without `without` and without those that control how the request is built."""
     hidden = without | OURS
     return {name: value for name, value in given.items() if name not in hidden}
+
+
+def set_inside(body: Json, field: str, **values: Any) -> None:
+    """Set values inside a field that holds a mapping, which is copied; any other value is replaced."""
+    body[field] = {**mapping(body.get(field)), **values}
 
 
 def choose_effort(wire: Wire, family: Family, request: Request) -> str | None:

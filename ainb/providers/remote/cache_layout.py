@@ -65,10 +65,7 @@ def _common_length(prefix: str, content: str) -> int:
 
 def cut(content: str, length: int, mark: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A message as two text parts, the first one marked."""
-    return [
-        {"type": "text", "text": content[:length], **mark},
-        {"type": "text", "text": content[length:]},
-    ]
+    return [{"type": "text", "text": content[:length], **mark}, {"type": "text", "text": content[length:]}]
 
 
 def mark_last(content: Any, mark: Mapping[str, Any]) -> list[Any] | None:

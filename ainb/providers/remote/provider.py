@@ -20,6 +20,7 @@ from ainb.providers.http import (
     Answer,
     BatchHttp,
     Exchange,
+    Refusal,
     Response,
     StoredResponse,
     Target,
@@ -30,12 +31,11 @@ from ainb.providers.lessons.lesson import Lesson
 from ainb.providers.lessons.reading import (
     NO_CACHE_LAYOUT,
     REFUSING_STATUSES,
-    Refused,
     names_missing,
     read_lessons,
     refuses_cache_layout,
 )
-from ainb.providers.remote.body import Json, Wire, add_limit_notice, add_notices, extra_headers
+from ainb.providers.remote.body import Wire, add_limit_notice, add_notices, extra_headers
 from ainb.providers.remote.service import HttpService
 from ainb.providers.services import Service
 
@@ -57,6 +57,8 @@ class RemoteProvider(HttpService):
     required: frozenset[str] = frozenset()
     answer: type[Answer]
     stream_flags: Mapping[str, Any]
+    # How to request a schema next time; None when a refusal is about something else.
+    read_schema_lesson: Callable[[Refusal, Wire, ReplySchema], Lesson | None]
 
     def __init__(
         self,
@@ -126,13 +128,7 @@ class RemoteProvider(HttpService):
             read=self._read_stored,
         )
 
-    def _batches(
-        self,
-        http: BatchHttp,
-        *,
-        body: Callable[[Request], Json],
-        read: Callable[[Call, StoredResponse], Reply],
-    ) -> BatchService:
+    def _batches(self, http: BatchHttp, **how: Any) -> BatchService:
         """The batch API of the protocol; arguments as of `HttpBatches`."""
         raise NotImplementedError
 
@@ -191,10 +187,6 @@ class RemoteProvider(HttpService):
             return target
         return target.with_headers(extra_headers(request))
 
-    def _read_schema_lesson(self, refused: Refused, wire: Wire, schema: ReplySchema) -> Lesson | None:
-        """How to request a schema next time; None when a refusal is about something else."""
-        raise NotImplementedError
-
     @contextlib.contextmanager
     def _learning(self, call: Call, target: Target, wire: Wire) -> Iterator[None]:
         """Store the lessons of a refusal that is raised inside the block."""
@@ -220,7 +212,7 @@ class RemoteProvider(HttpService):
             self._memory.forget(*place, name, now)
         error.adapted = len(missing)
         schema = call.request.schema
-        found = None if schema is None or missing else self._read_schema_lesson(refused, wire, schema)
+        found = None if schema is None or missing else self.read_schema_lesson(refused, wire, schema)
         lessons = [found] if found else []
         if not (missing or lessons):
             lessons = read_lessons(refused, wire.body, kept=self.required)

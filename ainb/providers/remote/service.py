@@ -128,8 +128,12 @@ class HttpService:
         target = self._target(url, given)
         if given.headers:
             target = target.with_headers(dict(given.headers))
-        digest = hashlib.sha256(given.key.encode()).hexdigest()[:DIGEST_CHARS] if given.key else ""
-        return target, f"{target.url}#{digest}" if digest else target.url
+        return target, account_name(target.url, given.key)
+
+
+def account_name(endpoint: str, key: str | None) -> str:
+    """The endpoint and the first 8 hex digits of the key's SHA-256; the endpoint alone without a key."""
+    return f"{endpoint}#{hashlib.sha256(key.encode()).hexdigest()[:DIGEST_CHARS]}" if key else endpoint
 
 
 def _fill(value: str, name: str, *, send: bool) -> str:

@@ -8,19 +8,24 @@ pydantic-ai's transformers.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ainb.identity_cache import cached_by_identity
 from ainb.providers.schemas.names import CleanSchema, clean_schema, subschemas
 from ainb.providers.schemas.wire import (
+    USUAL_LIMITS,
     Json,
     Profile,
     WireSchema,
     definition_name,
     definition_of,
     is_object,
+    with_all_of_one,
     wrap,
 )
 
@@ -44,31 +49,30 @@ _WORDS = {str: "string", bool: "boolean", int: "integer", float: "number", type(
 
 STRICT: Final = Profile(keywords=_ANNOTATIONS | _BOUNDS | {"pattern", "format"}, all_required=True)
 ANTHROPIC: Final = Profile(
-    keywords=_ANNOTATIONS | {"pattern", "format"}, recursion=False, max_optional=24, max_unions=16
+    keywords=_ANNOTATIONS | {"pattern", "format"},
+    recursion=False,
+    limits=USUAL_LIMITS | {"optional": 24, "unions": 16},
 )
 BOUNDS_FREE: Final = Profile(keywords=_ANNOTATIONS | {"format"})
 
 
-MAX_REWRITTEN: Final = 64
-_rewritten: dict[tuple[int, int], tuple[Mapping[str, Any], WireSchema | None]] = {}
-
-
 def rewrite(schema: Mapping[str, Any], profile: Profile) -> WireSchema | None:
     """The schema in the subset that a service supports; None when it cannot be expressed in it."""
-    # Cached: rows of a batch share one schema, and rewriting it took longer than all stages of a row.
-    key = (id(schema), id(profile))
-    known = _rewritten.get(key)
-    if known is not None and known[0] is schema:
-        return known[1]
+    return _rewriter(profile)(schema)
+
+
+@cached_by_identity
+def _rewriter(profile: Profile) -> Callable[[Mapping[str, Any]], WireSchema | None]:
+    # Rows of a batch share one schema, and rewriting it takes longer than all stages of a row.
+    return cached_by_identity(functools.partial(_rewritten, profile))
+
+
+def _rewritten(profile: Profile, schema: Mapping[str, Any]) -> WireSchema | None:
     clean = clean_schema(schema)
     try:
-        written = _Writer(clean.schema, profile, keys=clean if clean.keys else None).write()
+        return _Writer(clean.schema, profile, keys=clean if clean.keys else None).write()
     except (_NotExpressibleError, RecursionError):
-        written = None
-    if len(_rewritten) >= MAX_REWRITTEN:
-        _rewritten.clear()
-    _rewritten[key] = (schema, written)
-    return written
+        return None
 
 
 def as_given(schema: Mapping[str, Any], *, nullable: bool = False) -> WireSchema:
@@ -84,22 +88,13 @@ class _NotExpressibleError(Exception):
 
 
 @dataclass(slots=True)
-class _Counts:
-    properties: int = 0
-    enum_values: int = 0
-    name_chars: int = 0
-    optional: int = 0
-    unions: int = 0
-
-
-@dataclass(slots=True)
 class _Writer:
     """Rewrites one schema."""
 
     root: Mapping[str, Any]
     profile: Profile
     keys: CleanSchema | None
-    counts: _Counts = field(default_factory=_Counts)
+    counts: Counter[str] = field(default_factory=Counter)  # of what the profile limits
     nullable: bool = False
     definitions: dict[str, Any] = field(default_factory=dict)
     under_way: list[str] = field(default_factory=list)
@@ -116,7 +111,8 @@ class _Writer:
             written = wrap(written)
         if self.definitions:
             written["$defs"] = self.definitions
-        self._check_limits()
+        if any(self.counts[name] > limit for name, limit in self.profile.limits.items()):
+            raise _NotExpressibleError
         return WireSchema(schema=written, wrapped=wrapped, nullable=self.nullable, keys=self.keys)
 
     def _write(self, schema: Any, depth: int) -> Json:
@@ -132,11 +128,11 @@ class _Writer:
         written = self._kept(schema)
         self._add_values(schema, written)
         if "anyOf" in schema:
-            self.counts.unions += 1
+            self.counts["unions"] += 1
             written["anyOf"] = [self._write(item, depth) for item in schema["anyOf"]]
         kinds = schema.get("type")
         kinds = kinds if isinstance(kinds, list) else [kinds]
-        self.counts.unions += len(kinds) > 1
+        self.counts["unions"] += len(kinds) > 1
         if "object" in kinds or "properties" in schema:
             self._add_properties(schema, written, depth)
         if "array" in kinds:
@@ -147,10 +143,7 @@ class _Writer:
         """The schema with ``oneOf`` as ``anyOf``, and with an ``allOf`` of one item merged."""
         if "oneOf" in schema and "anyOf" not in schema:
             schema = {**schema, "anyOf": schema["oneOf"]}
-        items = schema.get("allOf")
-        if isinstance(items, list) and len(items) == 1 and isinstance(items[0], Mapping):
-            schema = {**items[0], **{name: item for name, item in schema.items() if name != "allOf"}}
-        return schema
+        return with_all_of_one(schema)
 
     def _kept(self, schema: Mapping[str, Any]) -> Json:
         written = {
@@ -169,8 +162,8 @@ class _Writer:
             return
         if not isinstance(values, list) or not all(type(value) in _WORDS for value in values):
             raise _NotExpressibleError
-        self.counts.enum_values += len(values)
-        self.counts.name_chars += sum(len(str(value)) for value in values)
+        self.counts["enum_values"] += len(values)
+        self.counts["name_chars"] += sum(len(str(value)) for value in values)
         written["enum"] = list(values)
         if "type" not in written:
             kinds = list(dict.fromkeys(_WORDS[type(value)] for value in values))
@@ -181,14 +174,14 @@ class _Writer:
         if not isinstance(properties, Mapping) or not properties or more is not False:
             raise _NotExpressibleError  # free property names cannot be expressed
         required = set(map(str, schema.get("required", ())))
-        self.counts.properties += len(properties)
-        self.counts.name_chars += sum(map(len, properties))
+        self.counts["properties"] += len(properties)
+        self.counts["name_chars"] += sum(map(len, properties))
         written["type"] = written.get("type", "object")
         written["properties"] = {}
         for name, inner in properties.items():
             said = self._write(inner, depth + 1)
             if name not in required:
-                self.counts.optional += 1
+                self.counts["optional"] += 1
                 said = self._optional(said)
             written["properties"][name] = said
         kept = (
@@ -233,18 +226,6 @@ class _Writer:
         self.under_way.append(name)
         self.definitions[name] = self._write(target, 1)
         self.under_way.pop()
-
-    def _check_limits(self) -> None:
-        profile, counts = self.profile, self.counts
-        pairs = (
-            (counts.properties, profile.max_properties),
-            (counts.enum_values, profile.max_enum_values),
-            (counts.name_chars, profile.max_name_chars),
-            (counts.optional, profile.max_optional),
-            (counts.unions, profile.max_unions),
-        )
-        if any(limit is not None and count > limit for count, limit in pairs):
-            raise _NotExpressibleError
 
 
 def _or_null(said: Json) -> Json:

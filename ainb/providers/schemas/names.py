@@ -16,14 +16,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import unquote
 
-from ainb.providers.schemas.keys import (
-    Json,
-    KeyReplacer,
-    mapping,
-)
+from ainb.identity_cache import cached_by_identity
+from ainb.providers.schemas.keys import Json, KeyReplacer, mapping
 
 MAX_CHARS: Final = 64
-MAX_KNOWN: Final = 64
 _KEY = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _REFUSED = {_KEY: re.compile(r"[^A-Za-z0-9_.-]+"), NAME: re.compile(r"[^A-Za-z0-9_-]+")}
@@ -63,23 +59,13 @@ class CleanSchema:
         return walk.renamed(value, [self.asked]), walk.changed
 
 
-_known: dict[int, CleanSchema] = {}
-
-
+@cached_by_identity  # rows of a batch share one schema
 def clean_schema(schema: Mapping[str, Any]) -> CleanSchema:
-    """The schema with names that protocols accept; cached by the identity of the schema."""
-    # Rows of a batch share one schema.
-    known = _known.get(id(schema))
-    if known is not None and known.asked is schema:
-        return known
+    """The schema with names that protocols accept."""
     try:
-        made = _clean(schema)
+        return _clean(schema)
     except RecursionError:
-        made = CleanSchema(schema=schema, asked=schema, keys={})
-    if len(_known) >= MAX_KNOWN:
-        _known.clear()
-    _known[id(schema)] = made
-    return made
+        return CleanSchema(schema=schema, asked=schema, keys={})
 
 
 def _clean(schema: Mapping[str, Any]) -> CleanSchema:

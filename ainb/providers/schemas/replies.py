@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ainb.providers.schemas.names import CleanSchema
-from ainb.providers.schemas.wire import WireSchema, definition_of
+from ainb.providers.schemas.wire import WireSchema, definition_of, with_all_of_one
 
 MAX_DEPTH: Final = 10
 MAX_VALUES: Final = 40
@@ -133,9 +133,9 @@ def _branch(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> M
         if "$ref" in schema:
             schema = definition_of(schema["$ref"], root) or {}
             continue
-        items = schema.get("allOf")
-        if isinstance(items, list) and len(items) == 1:
-            schema = {**items[0], **{name: item for name, item in schema.items() if name != "allOf"}}
+        merged = with_all_of_one(schema)
+        if merged is not schema:
+            schema = merged
             continue
         branches = schema.get("anyOf") or schema.get("oneOf")
         if not branches:

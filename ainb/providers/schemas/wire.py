@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from ainb.providers.schemas.names import CleanSchema
 
 Json = dict[str, Any]
 
 
+USUAL_LIMITS: Final = {"properties": 5_000, "enum_values": 1_000, "name_chars": 120_000}
 _DEFINITION = re.compile(r"#/(?:\$defs|definitions)/([^/]+)")
 
 
@@ -23,23 +24,16 @@ class Profile:
         keywords: Supported keywords beside the structural ones.
         all_required: Whether every property must be required; optional ones become nullable.
         recursion: Whether a schema may refer to itself.
-        max_properties: Limit of properties in all.
         max_depth: Levels of objects and lists.
-        max_enum_values: Limit of values of all enums.
-        max_name_chars: Limit of characters of all names and enum values.
-        max_optional: Limit of optional properties in all; None means no limit.
-        max_unions: Limit of ``anyOf`` and lists of types in all; None means no limit.
+        limits: Limits of the whole schema: "properties", "enum_values", "name_chars" (characters of names and
+            enum values), "optional" (properties) and "unions" (``anyOf`` and lists of types).
     """
 
     keywords: frozenset[str]
     all_required: bool = False
     recursion: bool = True
-    max_properties: int = 5_000
     max_depth: int = 10
-    max_enum_values: int = 1_000
-    max_name_chars: int = 120_000
-    max_optional: int | None = None
-    max_unions: int | None = None
+    limits: Mapping[str, int] = field(default_factory=lambda: USUAL_LIMITS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +64,14 @@ def wrap(schema: Mapping[str, Any]) -> Json:
         "additionalProperties": False,
         **definitions,
     }
+
+
+def with_all_of_one(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema with an ``allOf`` of one item merged; any other schema is returned itself."""
+    items = schema.get("allOf")
+    if isinstance(items, list) and len(items) == 1 and isinstance(items[0], Mapping):
+        return {**items[0], **{name: item for name, item in schema.items() if name != "allOf"}}
+    return schema
 
 
 def is_object(schema: Mapping[str, Any]) -> bool:

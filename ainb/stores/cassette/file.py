@@ -9,8 +9,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
-import secrets
-import shutil
 import stat
 import sys
 import threading
@@ -20,7 +18,7 @@ from pathlib import Path
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
 from ainb.stores.cassette.line import Line, LineError, read_line
-from ainb.stores.files import try_lock
+from ainb.stores.files import replacement_file, try_lock
 
 OWN_FUNCTION = "function:"
 LOCK_SECONDS = 10.0
@@ -101,8 +99,14 @@ class Cassette:
             ConfigError: The file is damaged; it is left as it is.
         """
         with self._flushing:
-            if self._pending:
-                self._flush()
+            if not self._pending:
+                return
+            with self._writing():
+                pending = dict(self._pending)
+                self._write(lambda lines: {**lines, **_changed(lines, pending)})
+                for key, line in pending.items():
+                    if self._pending.get(key) is line:
+                        del self._pending[key]
 
     def keep_only(self, keys: Collection[bytes]) -> int:
         """Drop all records but those of `keys`; returns the number dropped.
@@ -121,14 +125,6 @@ class Cassette:
         """Size of the file; 0 when it does not exist."""
         stamp = self._find_stamp()
         return 0 if stamp is None else stamp[1]
-
-    def _flush(self) -> None:
-        with self._writing():
-            pending = dict(self._pending)
-            self._write(lambda lines: {**lines, **_changed(lines, pending)})
-            for key, line in pending.items():
-                if self._pending.get(key) is line:
-                    del self._pending[key]
 
     def _find_stamp(self) -> Stamp | None:
         try:
@@ -211,26 +207,6 @@ def read_cassette(path: Path) -> dict[bytes, Line]:
             )
         lines[line.key] = line
     return lines
-
-
-@contextlib.contextmanager
-def replacement_file(path: Path, content: bytes) -> Iterator[Path]:
-    """Write and sync a replacement beside a file, for an atomic rename; it is removed if that fails.
-
-    Raises:
-        OSError: The replacement cannot be written; the original is unchanged.
-    """
-    replacement = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        with replacement.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            shutil.copymode(path, replacement)
-        yield replacement
-    finally:
-        replacement.unlink(missing_ok=True)
 
 
 _shared: dict[Path, Cassette] = {}

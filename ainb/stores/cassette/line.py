@@ -158,11 +158,7 @@ def _is_whole(record: Mapping[str, Any]) -> bool:
     """Whether the fields have the right types; checked because a checksum can be forged."""
     if not record.keys() >= _NEEDED or ("reply" in record) == ("error" in record):
         return False
-    for name, value in record.items():
-        check = _CHECKS.get(name)
-        if check is None or not check(value):
-            return False
-    return True
+    return all(name in _CHECKS and _CHECKS[name](value) for name, value in record.items())
 
 
 def is_seconds(value: object) -> bool:
@@ -170,12 +166,8 @@ def is_seconds(value: object) -> bool:
     return type(value) in (int, float) and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]  # a number
 
 
-def _is_text(value: object) -> bool:
-    return type(value) is str
-
-
-def _is_mapping(value: object) -> bool:
-    return type(value) is dict
+def _is_of(kind: type) -> Callable[[object], bool]:
+    return lambda value: type(value) is kind
 
 
 def _is_texts(value: object) -> bool:
@@ -196,12 +188,12 @@ def _is_measured(value: object) -> bool:
 
 
 _CHECKS: Mapping[str, Callable[[object], bool]] = {
-    "model": _is_text,
-    "body": _is_mapping,
-    "schema": _is_text,
-    "replica": lambda value: type(value) is int,
-    "rows_per_call": lambda value: type(value) is int,
-    "weights": _is_text,
+    "model": _is_of(str),
+    "body": _is_of(dict),
+    "schema": _is_of(str),
+    "replica": _is_of(int),
+    "rows_per_call": _is_of(int),
+    "weights": _is_of(str),
     "reply": is_reply,
     "error": _is_error,
     "notes": _is_texts,

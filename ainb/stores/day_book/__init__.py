@@ -5,15 +5,6 @@
 background thread that writes to the file.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from ainb.lazy import lazy_exports
-
-if TYPE_CHECKING:
-    from ainb.stores.day_book.book import DayBook
-else:
-    __getattr__ = lazy_exports(__name__, book="DayBook")
+from ainb.stores.day_book.book import DayBook
 
 __all__ = ["DayBook"]

@@ -4,15 +4,6 @@
 of disk errors.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from ainb.lazy import lazy_exports
-
-if TYPE_CHECKING:
-    from ainb.stores.disk.store import DiskStore
-else:
-    __getattr__ = lazy_exports(__name__, store="DiskStore")
+from ainb.stores.disk.store import DiskStore
 
 __all__ = ["DiskStore"]

@@ -8,6 +8,10 @@ from ainb.events import Notice, Sink
 REST_SECONDS = 30.0
 
 
+class TamperedRowError(Exception):
+    """A row that this package did not write."""
+
+
 class Faults:
     """Keeps a fault until a thread that uses the store reports it.
 
@@ -22,7 +26,7 @@ class Faults:
         self._sink = sink
         self._paused_until: float | None = None
         self._reported = False
-        self.noted: str | None = None
+        self._noted: str | None = None
 
     def is_paused(self) -> bool:
         """Whether the disk failed recently and is not used."""
@@ -44,12 +48,12 @@ class Faults:
 
     def note(self, fault: str) -> None:
         """Record a fault that does not stop the store."""
-        if not self._reported and self.noted is None:
-            self.noted = fault
+        if self._noted is None:
+            self._noted = fault
 
     def report(self) -> None:
-        """Send the recorded fault to the sink, unless one was sent before."""
-        fault, self.noted = self.noted, None
-        reported, self._reported = self._reported, True
-        if fault is not None and not reported:
+        """Send a recorded fault to the sink, unless one was sent before."""
+        fault, self._noted = self._noted, None
+        if fault is not None and not self._reported:
+            self._reported = True
             self._sink(Notice(text=f"{fault}; see %ai cache", kind="cache"))

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Sink, silent
 from ainb.stores.base import MAX_TEXT_BYTES, StoreStats
-from ainb.stores.disk.faults import Faults
+from ainb.stores.disk.faults import Faults, TamperedRowError
 from ainb.stores.disk.write_queue import Item, WriteQueue
+from ainb.stores.files import prepare
 from ainb.stores.fork import at_worker_exit, renew_after_fork
 from ainb.stores.memory import MemoryStore
 
@@ -72,16 +73,12 @@ class DiskStore:
         until = self._absent.pop(name, None)
         if text is None and (until is None or self._clock.monotonic() >= until):
             text = self._read(name)
-        if self._faults.noted is not None:
-            self._faults.report()
+        self._faults.report()
         return text
 
     def expect(self, namespace: str, keys: Sequence[str]) -> None:
         """Look up in one statement which of these texts the file lacks; `get` does not look again at once."""
-        from ainb.stores.disk.text_cache import MOST_NAMES
-
-        database = self._database
-        if self._faults.is_paused() or (database is None and (database := self._open()) is None):
+        if (database := self._usable()) is None:
             return
         now = self._clock.monotonic()
         if len(self._absent) > MAX_ABSENT:  # names that were never read
@@ -90,22 +87,21 @@ class DiskStore:
         # The queue is read before the file, as in `get`: in the other order a text could move from the queue
         # to the file between the two reads and be missed.
         asked = [name for name in named if self._queue.find(name) is None]
-        for place in range(0, len(asked), MOST_NAMES):
-            names = asked[place : place + MOST_NAMES]
-            try:
-                held = database.held(names)
-            except Exception as error:  # noqa: BLE001 - as in `_read`
-                self._faults.pause(error)
-                return
-            self._absent.update(dict.fromkeys(set(names) - held, now + ABSENT_SECONDS))
+        try:
+            held = database.held(asked)
+        except Exception as error:  # noqa: BLE001 - as in `_read`
+            self._faults.pause(error)
+        else:
+            self._absent.update(dict.fromkeys(set(asked) - held, now + ABSENT_SECONDS))
 
     async def set(self, namespace: str, key: str, text: str, *, created_at: float) -> None:
         """Queue a text to be written; it can be read at once."""
         name = f"{namespace}:{key}"
         self._absent.pop(name, None)
-        if len(text) > MAX_TEXT_BYTES // 4 and len(text.encode()) > MAX_TEXT_BYTES:
+        if len(text) > MAX_TEXT_BYTES // 4 and (size_bytes := len(text.encode())) > MAX_TEXT_BYTES:
             self._faults.note(
-                f"an answer is larger than the cache's limit of {MAX_TEXT_BYTES} bytes and was not kept"
+                f"an answer of {size_bytes:,} bytes is larger than the cache's limit of "
+                f"{MAX_TEXT_BYTES:,} bytes and was not kept; ask for a shorter answer to keep it"
             )
         elif self._faults.is_paused() or self._is_full(text):
             self._fallback.write(name, text, created_at)
@@ -113,8 +109,7 @@ class DiskStore:
             if len(self._fallback):
                 self._fallback.remove(name)
             self._queue.put(name, text, created_at)
-        if self._faults.noted is not None:
-            self._faults.report()
+        self._faults.report()
 
     async def delete(self, namespace: str, key: str) -> None:
         """Delete one text; waits for a commit in progress."""
@@ -144,7 +139,7 @@ class DiskStore:
 
     async def stats(self) -> StoreStats:
         """Number of rows, queued ones included, and size of the files."""
-        if self._faults.is_paused() or (database := self._open()) is None:
+        if (database := self._usable()) is None:
             return await self._fallback.stats()
         try:
             entries = database.count_entries()
@@ -168,8 +163,7 @@ class DiskStore:
         if self._database is not None:
             self._database.close_all()
             self._database = None
-        if self._faults.noted is not None:
-            self._faults.report()
+        self._faults.report()
 
     def flush(self, timeout_seconds: float | None = None) -> bool:
         """Block until the queue is written or given up (15 s, at exit 2 s); False when time ran out."""
@@ -190,22 +184,21 @@ class DiskStore:
         self._queue.renew()
 
     def _read(self, name: str) -> str | None:
-        database = self._database
-        if self._faults.is_paused() or (database is None and (database := self._open()) is None):
+        if (database := self._usable()) is None:
             return None
         try:
             return database.read(name)
-        except Exception as error:  # noqa: BLE001 - any fault of the cache is a miss
-            self._fail_read(error)
-            return None
-
-    def _fail_read(self, error: Exception) -> None:
-        from ainb.stores.disk.text_cache import TamperedRowError
-
-        if isinstance(error, TamperedRowError):
+        except TamperedRowError:
             self._faults.note("a stored answer is not in ainb's format")
-        else:
+        except Exception as error:  # noqa: BLE001 - any fault of the cache is a miss
             self._faults.pause(error)
+        return None
+
+    def _usable(self) -> TextCache | None:
+        """The database; None after a recent fault, or when it cannot be opened."""
+        if self._faults.is_paused():
+            return None
+        return self._open() if self._database is None else self._database
 
     def _open(self) -> TextCache | None:
         """The database, opened on first use; None when it cannot be opened."""
@@ -214,9 +207,8 @@ class DiskStore:
                 return self._database
             try:
                 from ainb.stores.disk.text_cache import BESIDE, FILE_NAME, TextCache
-                from ainb.stores.files import prepare
 
-                prepare(self._folder, FILE_NAME, BESIDE)
+                prepare(self._folder / FILE_NAME, BESIDE)
                 self._database = TextCache(str(self._folder))
             except Exception as error:  # noqa: BLE001 - without a disk, memory is used
                 self._faults.pause(error)
@@ -229,21 +221,18 @@ class DiskStore:
         return True
 
     def _write(self, batch: list[Item]) -> None:
-        if not self._commit(batch):
-            for name, (text, created_at) in batch:
-                self._fallback.write(name, text, created_at)
-
-    def _commit(self, batch: list[Item]) -> bool:
-        if self._faults.is_paused() or (database := self._open()) is None:
-            return False
-        try:
-            database.wait_for_writers()
-            database.set_all(batch)
-        except Exception as error:  # noqa: BLE001 - texts that the disk refuses go to memory
-            self._faults.pause(error)
-            self._close_connection()
-            return False
-        return True
+        """Store a batch; texts that the disk refuses go to memory."""
+        if (database := self._usable()) is not None:
+            try:
+                database.wait_for_writers()
+                database.set_all(batch)
+            except Exception as error:  # noqa: BLE001 - see above
+                self._faults.pause(error)
+                self._close_connection()
+            else:
+                return
+        for name, (text, created_at) in batch:
+            self._fallback.write(name, text, created_at)
 
     def _close_connection(self) -> None:
         """Close this thread's connection: after a failed commit it may still hold its transaction."""
@@ -255,7 +244,7 @@ class DiskStore:
         """Drop names from the queue and change the database, with no commit in between."""
         with self._queue.writing:
             dropped = self._queue.drop(drops)
-            if self._faults.is_paused() or (database := self._open()) is None:
+            if (database := self._usable()) is None:
                 return dropped
             try:
                 return dropped + change(database)

@@ -21,6 +21,7 @@ import diskcache
 from diskcache.core import DBNAME, ENOVAL, METADATA, MODE_RAW, UNKNOWN
 
 from ainb.stores.base import MAX_TEXT_BYTES
+from ainb.stores.disk.faults import TamperedRowError
 from ainb.stores.sqlite import close_with, insert_rows
 
 FILE_NAME: str = DBNAME
@@ -58,10 +59,6 @@ _INSERT = f"INSERT INTO Cache ({', '.join(_COLUMNS)})"
 _OVERWRITE = "ON CONFLICT (key, raw) DO UPDATE SET " + ", ".join(
     f"{name} = excluded.{name}" for name in _COLUMNS[2:]
 )
-
-
-class TamperedRowError(Exception):
-    """A row that this package did not write."""
 
 
 class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache publishes no types
@@ -212,14 +209,18 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         return None if found is None else self._disk.fetch(*found, False)
 
     def held(self, names: Sequence[str]) -> set[str]:
-        """Those of up to MOST_NAMES names under which a row is stored, valid or not.
+        """Those of the names under which a row is stored, valid or not.
 
         Raises:
             sqlite3.Error: The file cannot be read.
         """
-        # Padded with the first name, so that the connection keeps one prepared statement.
-        asked = [*names, *[names[0]] * (MOST_NAMES - len(names))]
-        return {name for (name,) in self._con.execute(_HELD, asked)}
+        found: set[str] = set()
+        for place in range(0, len(names), MOST_NAMES):
+            asked = names[place : place + MOST_NAMES]
+            # Padded with the first name, so that the connection keeps one prepared statement.
+            padded = [*asked, *[asked[0]] * (MOST_NAMES - len(asked))]
+            found.update(name for (name,) in self._con.execute(_HELD, padded))
+        return found
 
     def set_all(self, texts: Iterable[tuple[str, tuple[str, float]]]) -> None:
         """Store texts by name, each with its wall-clock second of creation, in one transaction.

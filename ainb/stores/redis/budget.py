@@ -21,7 +21,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from ainb.pipeline.budget import Account, Balance, Claim, Shares, Verdict, decide
-from ainb.stores.redis.budget_scripts import DRAW, GIVE_BACK, LOOK, RESET, RESTORE, SENT, SETTLE, SPEND
+from ainb.stores.redis import money
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import Answered, UnavailableError
 from ainb.stores.redis.heartbeat import LIVE_SECONDS
@@ -80,7 +80,7 @@ class RedisBook:
         hold = self._held.get((token, account))
         if hold is not None and not hold.is_local:
             hold.is_sent = True
-            self._report(Report(SENT, account, hold.owner, hold.serial, hold.amount))
+            self._report(Report(money.SENT, account, hold.owner, hold.serial, hold.amount))
 
     @locked
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
@@ -94,7 +94,7 @@ class RedisBook:
         elif not hold.is_sent and hold.owner == self._client.owner:
             shared.pot.available += hold.amount
         if hold.is_sent:
-            report = Report(SETTLE, account, hold.owner, hold.serial, paid)
+            report = Report(money.SETTLE, account, hold.owner, hold.serial, paid)
             if token > 0:
                 self._shares.note(hold.amount, paid)
                 report.share = self._new_share(shared)
@@ -108,7 +108,7 @@ class RedisBook:
         shared, paid = self._account(account), nano(cost)
         if paid:  # below 0 if a job cost less than was booked for it
             shared.share = None if shared.share is None else shared.share - paid
-            self._report(Report(SPEND, account, self._client.owner, "0", paid))
+            self._report(Report(money.SPEND, account, self._client.owner, "0", paid))
         return usd(shared.spent)
 
     @locked
@@ -143,7 +143,7 @@ class RedisBook:
     def reset(self, account: Account) -> None:
         """Set the spent amount to 0; reservations stay."""
         self._account(account).confirmed = 0
-        self._run(RESET, account)
+        self._run(money.RESET, account)
 
     @locked
     def close(self) -> None:
@@ -211,7 +211,7 @@ class RedisBook:
                 self._client.call_soon(self.wake)
 
         words = (owner, need, most, shared.limit, LIVE_SECONDS, self._at_server(account))
-        self._run(DRAW, account, *words, done=drawn)
+        self._run(money.DRAW, account, *words, done=drawn)
 
     def _at_server(self, account: Account) -> int:
         """Money that the server holds for this process."""
@@ -230,7 +230,7 @@ class RedisBook:
 
     def _report(self, report: Report) -> None:
         self._unconfirmed.append(report)
-        if report.script is not SENT:
+        if report.script is not money.SENT:
             self._accounts[report.account].unheard += report.amount
         self._send(report)
 
@@ -242,7 +242,7 @@ class RedisBook:
                 shared = self._accounts[report.account]
                 if self._unconfirmed and self._unconfirmed[0] is report:
                     self._unconfirmed.popleft()
-                    shared.unheard -= 0 if report.script is SENT else report.amount
+                    shared.unheard -= 0 if report.script is money.SENT else report.amount
                 self._update(shared, answer)
 
         words = (report.owner, report.serial, report.amount, report.share)
@@ -258,7 +258,7 @@ class RedisBook:
                 if isinstance(answer, str) and answer != LOST and shared.reserved < expected:
                     self._restore(was_lost=True)
 
-        self._run(LOOK, account, done=looked)
+        self._run(money.LOOK, account, done=looked)
 
     @locked
     def _on_heartbeat(self) -> None:
@@ -274,7 +274,7 @@ class RedisBook:
     def _give_back(self, account: Account, shared: SharedAccount) -> None:
         available, shared.pot.available = shared.pot.available, 0
         if available:
-            self._run(GIVE_BACK, account, self._client.owner, available)
+            self._run(money.GIVE_BACK, account, self._client.owner, available)
 
     @locked
     def _on_disconnect(self) -> None:
@@ -307,7 +307,7 @@ class RedisBook:
             for hold in mine if was_lost else unsent:
                 hold.owner = self._client.owner
             at_hand = shared.pot.available + sum(hold.amount for hold in unsent if not hold.is_local)
-            self._run(RESTORE, account, self._client.owner, at_hand)
+            self._run(money.RESTORE, account, self._client.owner, at_hand)
             if was_lost:
                 shared.worst = None
                 self._register_sent(account, mine)
@@ -318,17 +318,17 @@ class RedisBook:
         sent += [
             (report.owner, report.serial, report.amount)
             for report in self._unconfirmed
-            if report.script is SETTLE and report.account == account
+            if report.script is money.SETTLE and report.account == account
         ]
         for owner, serial, amount in sent:
             self._client.send(("HSETNX", self._keys(account)[1], f"{owner}|{serial}", amount))
 
+    @locked
     def _on_rename(self) -> None:
         """Update after this process was declared dead: sent calls were booked, drawn money was released."""
-        with self._lock:
-            for shared in self._accounts.values():
-                shared.pot.available, shared.worst = 0, None
-            self._restore(was_lost=False)
+        for shared in self._accounts.values():
+            shared.pot.available, shared.worst = 0, None
+        self._restore(was_lost=False)
 
     def _keys(self, account: Account) -> tuple[str, ...]:
         # All days share one hash; a run has its own, so that it expires.

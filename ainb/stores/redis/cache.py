@@ -59,12 +59,10 @@ class RedisStore:
 
     async def get(self, namespace: str, key: str) -> str | None:
         """The text, or None when there is none; then its lease is taken, if it is free."""
-        if self._client.is_down:
-            return await self._fallback.get(namespace, key)
-        try:
-            return await self._client.run_on_loop(lambda: self._get(namespace, key))
-        except UnavailableError:
-            return await self._fallback.get(namespace, key)
+        if not self._client.is_down:
+            with contextlib.suppress(UnavailableError):
+                return await self._client.run_on_loop(lambda: self._get(namespace, key))
+        return await self._fallback.get(namespace, key)
 
     def expect(self, namespace: str, keys: Sequence[str]) -> None:
         """Prepare the local store if the server is unavailable; a lookup on the server takes a lease."""
@@ -92,10 +90,9 @@ class RedisStore:
     async def clear(self, namespace: str) -> int:
         """Delete a whole namespace for all processes; returns the number of texts."""
         gone = await self._fallback.clear(namespace)
-        try:
-            return gone + await self._client.run_on_loop(lambda: self._clear(namespace))
-        except UnavailableError:
-            return gone
+        with contextlib.suppress(UnavailableError):
+            gone += await self._client.run_on_loop(lambda: self._clear(namespace))
+        return gone
 
     async def stats(self) -> StoreStats:
         """Unknown sizes, since the server would have to scan its keys."""

@@ -6,14 +6,17 @@ closed circuit needs no request. Only a probe requests its permit from the serve
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 from ainb.clock import Clock
 from ainb.errors import CircuitOpenError
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.circuit import (
+    BUCKETS,
+    OPEN_JITTER,
     PROBE_CHECK_SECONDS,
     Breakers,
     Circuit,
@@ -22,18 +25,27 @@ from ainb.pipeline.circuit import (
     State,
     verdict,
 )
-from ainb.stores.redis.circuit_scripts import BEGIN, END, FORCE, LOOK
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
+from ainb.stores.redis.script import Script, load_script
 
 REPORT_SECONDS = 0.05
-STATES: dict[str, State] = {
-    "closed": "closed",
-    "open": "open",
-    "half-open": "half-open",
-    "forced-open": "forced-open",
-    "disabled": "disabled",
-}
+KEEP_MS = 2 * 3600 * 1000
+STATES: dict[str, State] = {state: state for state in get_args(State)}
+
+# ``lua/circuit/head.lua`` describes their keys and arguments.
+_load = functools.partial(
+    load_script,
+    head="circuit/head",
+    types=("hash",),
+    KEEP_MS=KEEP_MS,
+    BUCKETS=BUCKETS,
+    OPEN_JITTER=OPEN_JITTER,
+)
+BEGIN = _load("circuit/begin")
+END = _load("circuit/end")
+FORCE = _load("circuit/force")
+LOOK = _load("circuit/look")
 
 
 class SharedBreaker(CircuitBreaker):
@@ -159,9 +171,8 @@ class SharedBreaker(CircuitBreaker):
         return self._generation, probe
 
     async def _begin(self) -> int | None:
-        granted = self._update(
-            await self._client.run_script(BEGIN, self._keys, self._words(), self._give_back)
-        )
+        words = (*self._fixed, self._rng.random())
+        granted = self._update(await self._client.run_script(BEGIN, self._keys, words, self._give_back))
         if granted == 0:
             left = self._until - self._clock.monotonic()
             self._busy_until = self._clock.monotonic() + min(PROBE_CHECK_SECONDS, max(0.05, left))
@@ -196,20 +207,19 @@ class SharedBreaker(CircuitBreaker):
 
     def _report(self, generation: int, outcome: int, probe: int) -> None:
         answers, self._answers = self._answers, 0
-        self._client.send_script(
-            END, self._keys, (*self._words(), generation, outcome, probe, answers), self._update
-        )
+        self._send(END, generation, outcome, probe, answers)
 
-    def _words(self) -> tuple[Any, ...]:
-        return (*self._fixed, self._rng.random())
+    def _send(self, script: Script, *words: Any) -> None:
+        words = (*self._fixed, self._rng.random(), *words)
+        self._client.send_script(script, self._keys, words, self._update)
 
     def _force(self, state: State) -> None:
         self._seen = state
-        self._client.send_script(FORCE, self._keys, (*self._words(), state), self._update)
+        self._send(FORCE, state)
 
     def _on_heartbeat(self) -> None:
         if self._used:
-            self._client.send_script(LOOK, self._keys, self._words(), self._update)
+            self._send(LOOK)
 
     def _on_reconnect(self, _lost: bool) -> None:  # noqa: FBT001 - a listener
         """Update the state after a reconnection."""
@@ -258,17 +268,9 @@ class SharedBreakers(Breakers):
             self._client, self._options, name=name, endpoint=endpoint, clock=self._clock, rng=self._rng
         )
 
-
-class SharedPermitStage:
-    """Takes the permit of a shared circuit after the rate limit, and reports the outcome."""
-
-    def __init__(self, breakers: Breakers) -> None:
-        self._breakers = breakers
-
-    async def __call__(self, call: Call, proceed: Handler) -> Reply:
-        """Run one attempt under a permit."""
-        breaker = self._breakers.of(call)
+    async def attempt(self, call: Call, proceed: Handler) -> Reply:
+        """Run one attempt under a permit, which a shared circuit may request from the server."""
+        breaker = self.of(call)
         if isinstance(breaker, SharedBreaker):
             return await breaker.attempt(call, proceed)
-        with breaker.permit():
-            return await proceed(call)
+        return await super().attempt(call, proceed)

@@ -7,6 +7,7 @@ earlier ones do not need, so that no process starves and all get equal shares.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 from collections.abc import Iterable
@@ -28,9 +29,9 @@ from ainb.pipeline.rate_limit import (
 from ainb.pipeline.rate_limit import Permit as LocalPermit
 from ainb.stores.redis import limiter_scripts as scripts
 from ainb.stores.redis.client import RedisClient
-from ainb.stores.redis.connection import UnavailableError
+from ainb.stores.redis.connection import Answered, UnavailableError
 from ainb.stores.redis.heartbeat import LIVE_SECONDS
-from ainb.stores.redis.limiter_texts import read_view, refusal
+from ainb.stores.redis.script import Script
 from ainb.stores.redis.shared_queue import QueueEntry, SharedPermit, SharedQueue, divided
 
 SLOT_POLL_SECONDS = 0.05
@@ -83,10 +84,10 @@ class RedisLimiter:
                 to wait.
         """
         if not self._client.is_down:
-            try:
-                return await self._client.run_on_loop(lambda: self._shared(cost, deadline), self._undo)
-            except UnavailableError:
-                pass
+            with contextlib.suppress(UnavailableError):
+                return await self._client.run_on_loop(
+                    lambda: self._shared(cost, deadline), lambda permit: self.settle(permit, NOTHING)
+                )
         fallback = self._local()
         return fallback, await fallback.acquire(cost, user=user, deadline=deadline)
 
@@ -113,10 +114,10 @@ class RedisLimiter:
             if actual is None
             else tuple(map(float.__sub__, map(float, cost), map(float, actual)))
         )
-        self._client.send_script(scripts.SETTLE, self._keys, (self._client.owner, *self._fixed, *back))
+        self._send(scripts.SETTLE, *back)
         first = self._queue.first
         if first is not None:
-            first.wake_from_any_thread(self._client)
+            first.set_from_any_thread(self._client)
 
     def throttle(self, permit: Permit, retry_after: float | None = None) -> None:
         """After a 429: all processes empty their buckets, pause and slow down."""
@@ -125,10 +126,7 @@ class RedisLimiter:
         else:
             now = self._client.clock.monotonic()
             self._slots.overloaded(started_at=permit.asked_at, now=now)
-            seconds = _pause(retry_after or 0.0)
-            self._client.send_script(
-                scripts.DRAIN, self._keys, (self._client.owner, *self._fixed, permit.granted_at, seconds)
-            )
+            self._send(scripts.DRAIN, permit.granted_at, _pause(retry_after or 0.0))
 
     def pause(self, seconds: float) -> None:
         """Grant no permits to any process for `seconds`; negative numbers and NaN are ignored."""
@@ -155,9 +153,7 @@ class RedisLimiter:
                 if dimension == "requests":
                     self._slots.hint(left)
         if any(item != "" for item in (*limits, *remaining)):
-            self._client.send_script(
-                scripts.LEARN, self._keys, (self._client.owner, *self._fixed, *limits, *remaining)
-            )
+            self._send(scripts.LEARN, *limits, *remaining)
 
     def raise_cap(self, cap: int) -> None:
         """Raise the cap on this process's calls in flight to at least `cap`, until `lower_cap`."""
@@ -206,17 +202,20 @@ class RedisLimiter:
                 if granted is not None:
                     return granted
                 if self._options.on_full == "raise" or wait > left:
-                    raise refusal(self._name, self._options, wait, why)
+                    raise scripts.refusal(self._name, self._options, wait, why)
                 if entry is None:
                     entry = await self._queue.join()
                 if why == scripts.NO_SLOT:
                     wait = SLOT_POLL_SECONDS * (0.5 + self._client.rng.random())
                 else:
                     wait += min(JITTER_SECONDS, JITTER_SHARE * wait) * self._client.rng.random()
-                await entry.wait(wait, self._client)
+                await entry.wait_at_most(wait, self._client)
         finally:
             if entry is not None:
                 self._queue.leave(entry)
+
+    def _send(self, script: Script, *words: Any, done: Answered | None = None) -> None:
+        self._client.send_script(script, self._keys, (self._client.owner, *self._fixed, *words), done)
 
     def _look_at_idle_time(self) -> None:
         self._used_at = self._client.clock.monotonic()
@@ -255,9 +254,6 @@ class RedisLimiter:
         elif not self._queue:
             self._client.send_script(scripts.LEAVE, self._keys, (self._client.owner,))
 
-    def _undo(self, permit: SharedPermit) -> None:
-        self.settle(permit, NOTHING)
-
     def _leave_server_queue(self) -> None:
         if not self._client.is_down:
             self._client.send_script(scripts.LEAVE, self._keys, (self._client.owner,))
@@ -285,13 +281,11 @@ class RedisLimiter:
 
     def _on_heartbeat(self) -> None:
         if self._client.clock.monotonic() - self._used_at < LOOKED_AT_SECONDS or self._local_pool.in_flight:
-            self._client.send_script(
-                scripts.LOOK, self._keys, (self._client.owner, *self._fixed, LIVE_SECONDS), self._update
-            )
+            self._send(scripts.LOOK, LIVE_SECONDS, done=self._update)
 
     def _update(self, answer: Any) -> None:
         if isinstance(answer, str):
-            self._view = read_view(answer)
+            self._view = scripts.read_view(answer)
 
 
 def _pause(seconds: float) -> float:

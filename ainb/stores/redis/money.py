@@ -1,4 +1,4 @@
-"""Data of the shared budget in this process: account balances, reservations, unconfirmed reports."""
+"""Data of the shared budget: its scripts, and this process's balances, reservations and reports."""
 
 from __future__ import annotations
 
@@ -8,13 +8,35 @@ from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, Decimal
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from ainb.pipeline.budget import Account, Pot
-from ainb.stores.redis.script import Script
+from ainb.pipeline.budget import HEADROOM, MILLION, SHARE_AHEAD, Account, Pot
+from ainb.stores.redis.heartbeat import NEW_MS
+from ainb.stores.redis.script import Script, load_script
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 NANO_DIGITS = 9
+KEEP_MS = 40 * 24 * 3600 * 1000
+
+# ``lua/budget/head.lua`` describes their keys and arguments.
+_load = functools.partial(
+    load_script,
+    head="budget/head",
+    types=("hash", "hash", "zset", "hash", "string", "string"),
+    KEEP_MS=KEEP_MS,
+    HEADROOM=HEADROOM,
+    MILLION=MILLION,
+    SHARE_AHEAD=SHARE_AHEAD,
+    NEW_MS=NEW_MS,
+)
+DRAW = _load("budget/draw")
+SENT = _load("budget/sent")
+SETTLE = _load("budget/settle")
+SPEND = _load("budget/spend")
+GIVE_BACK = _load("budget/give_back")
+RESTORE = _load("budget/restore")
+LOOK = _load("budget/look")
+RESET = _load("budget/reset")
 
 
 @dataclass(slots=True)

@@ -29,35 +29,27 @@ class SharedPermit:
     settled: bool = False
 
 
-class QueueEntry:
-    """A caller in the queue: the first one sends requests to the server, the others wait to be first."""
+class QueueEntry(asyncio.Event):
+    """A caller in the queue: the first one sends requests to the server, the others wait to be first.
 
-    __slots__ = ("woken",)
+    Set when the caller becomes the first, and when a permit of this process is returned.
+    """
 
-    def __init__(self) -> None:
-        self.woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def wake(self) -> None:
-        """Wake the caller."""
-        if not self.woken.done():
-            self.woken.set_result(None)
-
-    def wake_from_any_thread(self, client: RedisClient) -> None:
-        """`wake` from any thread."""
+    def set_from_any_thread(self, client: RedisClient) -> None:
+        """`set` from any thread."""
         if client.is_on_loop():
-            self.wake()
+            self.set()
         else:
-            self.woken.get_loop().call_soon_threadsafe(self.wake)
+            client.call_soon(self.set)
 
-    async def wait(self, seconds: float, client: RedisClient) -> None:
+    async def wait_at_most(self, seconds: float, client: RedisClient) -> None:
         """Wait for `seconds`, or until a permit of this process is returned."""
-        loop = asyncio.get_running_loop()
-        handle = client.clock.call_later(loop, seconds, self.wake)
+        handle = client.clock.call_later(asyncio.get_running_loop(), seconds, self.set)
         try:
-            await self.woken
+            await self.wait()
         finally:
             handle.cancel()
-            self.woken = loop.create_future()
+            self.clear()
 
 
 class SharedQueue:
@@ -85,11 +77,11 @@ class SharedQueue:
         self._entries.append(entry)
         if self.first is not entry:
             try:
-                await entry.woken
+                await entry.wait()
             except BaseException:
                 self.leave(entry)
                 raise
-            entry.woken = asyncio.get_running_loop().create_future()
+            entry.clear()
         return entry
 
     def leave(self, entry: QueueEntry) -> None:
@@ -97,7 +89,7 @@ class SharedQueue:
         was_first = self.first is entry
         self._entries.remove(entry)
         if was_first and self._entries:
-            self._entries[0].wake()
+            self._entries[0].set()
         elif was_first:
             self._on_empty()
 

@@ -5,18 +5,12 @@ While the server is unavailable every part uses state of this process; see `ainb
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from random import Random
 from typing import Any
 
-from ainb.clock import Clock
-from ainb.events import Sink
 from ainb.pipeline.budget import Ledger
 from ainb.pipeline.circuit import Circuit
 from ainb.pipeline.rate_limit import LimitScope, RateLimit
 from ainb.stores.base import Store
-from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.budget import RedisBook
 from ainb.stores.redis.cache import RedisStore
 from ainb.stores.redis.circuit import SharedBreakers
@@ -25,24 +19,10 @@ from ainb.stores.redis.limiter import RedisLimiter
 
 
 class SharedState:
-    """Makes the parts that a session shares with other processes, over one connection.
+    """Makes the parts that a session shares with other processes, over one connection."""
 
-    Args:
-        address: Address of the server.
-        get_loop: Returns the loop of the connection, which runs in its own thread.
-        sink: Receives a notice when the server is unavailable.
-    """
-
-    def __init__(
-        self,
-        address: StateAddress,
-        *,
-        get_loop: Callable[[], asyncio.AbstractEventLoop],
-        clock: Clock,
-        sink: Sink,
-        rng: Random,
-    ) -> None:
-        self.client = RedisClient(address, get_loop=get_loop, clock=clock, sink=sink, rng=rng)
+    def __init__(self, client: RedisClient) -> None:
+        self.client = client
         self._book: RedisBook | None = None
 
     def store(self, fallback: Store, ttl_seconds: float | None) -> RedisStore:

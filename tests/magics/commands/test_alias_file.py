@@ -102,6 +102,21 @@ def test_a_form_that_is_not_understood_is_refused_and_the_file_untouched(file, b
     assert file.read_text() == before
 
 
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ('[tool.ainb]\naliases.fast = "x:y"\n', r"take out the line of fast under \[tool.ainb.aliases\]"),
+        ("[tool.ainb]\naliases = 3\n", "aliases is not a table in pyproject.toml; fix it first"),
+    ],
+)
+def test_an_alias_that_cannot_be_taken_out_is_named_and_the_file_untouched(file, before, message):
+    file.write_text(before)
+
+    with pytest.raises(ConfigError, match=message):
+        forget_alias(file, "fast")
+    assert file.read_text() == before
+
+
 def test_a_header_inside_a_text_is_no_header(file):
     before = 'text = """\n[tool.ainb.aliases]\nfast = "a:b"\n"""\n'
 

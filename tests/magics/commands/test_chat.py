@@ -134,6 +134,10 @@ def test_chats_are_listed_shown_forked_cut_and_reset(watched):
     assert "2 turns of d are dropped" in watched.run("%ai chat cut d 1").out
     assert "d is forgotten" in watched.run("%ai chat reset d").out
     assert "1 chat forgotten" in watched.run("%ai reset").out
+    watched.run("%%ai scripted:echo --chat e\nfirst")
+    watched.run("%%ai scripted:echo --chat e --reset\nsecond")
+    assert "first" not in watched.run("%ai chat e").out
+    assert "e is forgotten" in watched.run("%ai reset e").out
     assert "There are no chats" in watched.run("%ai chat").out
 
 

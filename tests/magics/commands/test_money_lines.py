@@ -32,10 +32,12 @@ def test_a_cell_with_a_budget_of_its_own_is_refused_before_it_is_sent(terminal, 
     assert "the budget of $0.01 for this call" in str(refused.error)
     assert allowed.result.cost_usd > 0
     assert served.hits == 1
+    assert "1 call never sent and left out; %ai errors shows them" in terminal.run("%ai cost").out
 
 
 def test_the_budget_is_set_shown_raised_reset_and_dropped(terminal, served):
-    assert terminal.run("%ai budget").out == "there is no budget; %ai budget 5/day sets one\n"
+    for line in ("%ai budget", "%ai budget off"):
+        assert terminal.run(line).out == "there is no budget; %ai budget 5/day sets one\n"
 
     assert terminal.run("%ai budget 1/day").out == "the budget is $1.00 a day now, $1.00 of it left\n"
     terminal.run("%%ai openai:m --max-tokens 100\nhello")

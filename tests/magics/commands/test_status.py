@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from ainb import session as sessions
-from ainb.magics.display.numbers import UNKNOWN, as_text, byte_size, count, duration, local_time, percent
+from ainb.magics.display.numbers import as_text, byte_size, duration, local_time, percent
+from ainb.panels.formatting import UNKNOWN, count
 from ainb.testing import script
 
 

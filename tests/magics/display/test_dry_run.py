@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ainb import errors
@@ -47,6 +49,11 @@ def test_a_key_is_not_shown(terminal):
 
     assert key not in cell.out
     assert "redacted" in cell.out
+    terminal.run("%config Ainb.validation = False")
+    cell = terminal.run(f"%%ai scripted:echo --dry-run --schema 'label: a|b'\nmine is {key}")
+    assert key not in cell.out
+    assert "Secrets are hidden here and would be sent as they are." in cell.out
+    assert re.search(r"schema +\w+", cell.out)
 
 
 def test_a_prompt_that_would_be_refused_is_said(terminal):

@@ -71,6 +71,15 @@ def test_a_name_that_is_nothing_is_refused_before_anything_is_sent(served):
     assert server.hits == 0
 
 
+def test_more_than_twenty_pictures_are_refused(served):
+    terminal, server = served
+
+    error = terminal.run(f"%%ai openai:gpt-4o {'--image x ' * 21}\nWhat is it?").error
+
+    assert server.hits == 0
+    assert "a question takes 20 pictures; 21 are given" in str(error)
+
+
 @pytest.mark.parametrize(("model", "tokens"), [("gpt-4o", 1445), ("claude-sonnet-4-5", 1600)])
 def test_the_tokens_of_a_picture_are_estimated(model, tokens):
     picture = [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:,"}}]}]

@@ -32,7 +32,12 @@ class Publisher:
 def play(publisher, pieces, *, complete=True, complaints=None):
     async def scene():
         clock = FakeClock(loop=asyncio.get_running_loop())
-        stream = NotebookStream(publisher, clock, (complaints if complaints is not None else []).append)
+        stream = NotebookStream(
+            publisher,
+            clock,
+            (complaints if complaints is not None else []).append,
+            get_loop=asyncio.get_running_loop,
+        )
         for wait, piece in pieces:
             await asyncio.sleep(wait)
             stream.feed(piece)

@@ -86,6 +86,10 @@ def test_each_option_goes_where_it_belongs(line, call, cell):
         ('-m {"messages": []}', r"-m takes .*without messages, model, stream, which are set by the call"),
         ("--api-base ftp://x", r"--api-base takes a URL that begins with http"),
         ('--system ""', r"--system takes a text"),
+        ("--budget much", r"--budget takes a number of USD from 0 to [\d,]+, such as 0.50; it is 'much'"),
+        ("--tag team=", r"--tag takes KEY=VALUE, such as team=search; it is 'team='"),
+        ("--schema my.class", r"--schema takes the name of an object in the notebook"),
+        ("--fallback a:b,,c:d", r"--fallback takes models separated by commas"),
     ],
 )  # fmt: skip
 def test_a_wrong_line_names_option_value_and_what_it_takes(line, message):

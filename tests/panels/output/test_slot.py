@@ -378,7 +378,7 @@ def test_choices_and_the_button_call_back_and_go_at_the_end(shell):
     control = Control(label="by", options=("a", "b"), value="a", changed=chosen.append)
 
     slot.open(view, controls=[control], cancel=lambda: cancelled.append(True))
-    dropdown, button = slot._live._extra
+    dropdown, _row, button = slot._live._extra
     dropdown.value = "b"
     button.click()
     slot.close(view)

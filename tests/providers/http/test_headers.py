@@ -48,6 +48,9 @@ def date(seconds_from_now):
         ({"retry-after": ""}, None),
         ({"retry-after": "Mon, 99 Foo 2023 99:99:99 GMT"}, None),
         ({}, None),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -2359"}, 253_402_387_139.0 - NOW),
+        ({"retry-after": "Tue, 14 Nov 2023 22:14:00 -0000"}, 40.0),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 +99999999"}, None),
     ],
 )
 def test_retry_after_is_read_in_all_forms(headers, seconds):
@@ -76,6 +79,10 @@ def test_retry_after_is_read_in_all_forms(headers, seconds):
         ("12 parsecs", None),
         ("", None),
         (None, None),
+        ("2023-11-14T22:14:00", 40.0),
+        ("0001-01-01T00:00:00", 0.0),
+        ("0001-01-01T00:00:00+23:59", 0.0),
+        ("9999-12-31T23:59:59-23:59", 253_402_387_139.0 - NOW),
     ],
 )
 def test_resets_are_read_in_all_forms(text, seconds):

@@ -13,8 +13,8 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ConfigError
 from ainb.messages import Message, Request
 from ainb.providers import make_provider
+from ainb.providers.http.client import Resolver
 from ainb.providers.http.hosts import goes_in_the_clear, is_local_url, is_loopback
-from ainb.providers.http.resolver import Resolver
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.8.9.1", "::1"])

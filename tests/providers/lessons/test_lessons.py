@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from ainb.providers.http import Refusal
 from ainb.providers.lessons.lesson import Lesson, apply_lessons
-from ainb.providers.lessons.reading import Refused, names_missing, read_lessons
+from ainb.providers.lessons.reading import names_missing, read_lessons
 
 SENT = {
     "model": "m",
@@ -125,7 +126,7 @@ SENT = {
     ],
 )
 def test_a_refusal_names_an_optional_parameter_that_was_sent(said, code, param, lesson):
-    assert read_lessons(Refused(said=said, code=code, param=param), SENT) == [lesson]
+    assert read_lessons(Refusal(said=said, code=code, param=param), SENT) == [lesson]
 
 
 @pytest.mark.parametrize(
@@ -147,11 +148,11 @@ def test_a_refusal_names_an_optional_parameter_that_was_sent(said, code, param, 
     ],
 )  # fmt: skip
 def test_a_refusal_about_something_else_gives_no_lesson(said, code, param):
-    assert read_lessons(Refused(said=said, code=code, param=param), SENT) == []
+    assert read_lessons(Refusal(said=said, code=code, param=param), SENT) == []
 
 
 def test_several_unknown_fields_of_one_list_are_learnt_at_once():
-    found = read_lessons(Refused(said="", extra=("seed", "top_k", "model")), SENT)
+    found = read_lessons(Refusal(said="", extra=("seed", "top_k", "model")), SENT)
 
     assert [lesson.field for lesson in found] == ["seed", "top_k"]
 
@@ -159,7 +160,7 @@ def test_several_unknown_fields_of_one_list_are_learnt_at_once():
 def test_several_unknown_fields_of_one_message_are_learnt_at_once():
     said = "Unrecognized request arguments supplied: seed, top_k"
 
-    assert [lesson.field for lesson in read_lessons(Refused(said=said), SENT)] == ["seed", "top_k"]
+    assert [lesson.field for lesson in read_lessons(Refusal(said=said), SENT)] == ["seed", "top_k"]
 
 
 @pytest.mark.parametrize("effort", [None, "low"])
@@ -169,7 +170,7 @@ def test_tools_that_need_an_effort_are_a_lesson_for_calls_with_tools_only(effort
         "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
     )
     body = {"model": "m", "tools": [{}]} | ({"reasoning_effort": effort} if effort else {})
-    found = read_lessons(Refused(said=said, param="reasoning_effort"), body)
+    found = read_lessons(Refusal(said=said, param="reasoning_effort"), body)
 
     assert found == [Lesson(field="reasoning_effort", value="none", when="tools")]
     assert apply_lessons(found, body)[0]["reasoning_effort"] == "none"
@@ -212,6 +213,6 @@ def test_a_refused_value_leaves_others_alone():
 def test_a_field_that_was_left_out_and_is_asked_for_is_found():
     said = "Missing required parameter: 'max_tokens'."
 
-    assert names_missing(Refused(said=said, param="max_tokens"), ["max_tokens", "seed"]) == ["max_tokens"]
-    assert names_missing(Refused(said="max_tokens: Field required"), ["max_tokens", "seed"]) == ["max_tokens"]
-    assert names_missing(Refused(said="Unknown parameter: 'max_tokens'."), ["max_tokens"]) == []
+    assert names_missing(Refusal(said=said, param="max_tokens"), ["max_tokens", "seed"]) == ["max_tokens"]
+    assert names_missing(Refusal(said="max_tokens: Field required"), ["max_tokens", "seed"]) == ["max_tokens"]
+    assert names_missing(Refusal(said="Unknown parameter: 'max_tokens'."), ["max_tokens"]) == []

@@ -22,6 +22,7 @@ from ainb.engine import ENGINE
 from ainb.errors import AinbError, ConfigError, PermanentProviderError, TransientProviderError
 from ainb.messages import Call, CallOptions, Message, Request
 from ainb.pipeline.answer.schema import read_schema
+from ainb.providers.http import Exchange
 from ainb.providers.http.client import close_clients
 from ainb.providers.http.target import make_target
 from ainb.providers.local import child as llama_child
@@ -29,7 +30,7 @@ from ainb.providers.local import weights
 from ainb.providers.local.adapter import DEFAULT, USUAL_LIMIT, LocalProvider
 from ainb.providers.local.child import Local
 from ainb.providers.local.server import SERVERS
-from ainb.providers.openai.request import ChatClient
+from ainb.providers.openai import Answer
 
 QUESTION = "What is the capital of France? Answer in one word."
 LONG = {"temperature": 0, "max_tokens": 3000, "ignore_eos": True}
@@ -241,7 +242,7 @@ def test_a_wrong_key_is_refused_and_not_repeated_in_the_error(smollm2):
     call = make_call(provider)
 
     with pytest.raises(PermanentProviderError) as caught:
-        ENGINE.run(ChatClient(clock=SYSTEM_CLOCK).send(call, target, provider.body(call.request)))
+        ENGINE.run(Exchange(Answer, clock=SYSTEM_CLOCK).send(call, target, provider.body(call.request)))
 
     assert caught.value.status_code == 401
     assert "sk-wrong-key" not in str(caught.value)

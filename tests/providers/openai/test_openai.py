@@ -23,7 +23,7 @@ from ainb.pipeline.answer.schema import read_schema
 from ainb.pipeline.resend import ResendStage
 from ainb.providers.http.client import close_clients
 from ainb.providers.openai.adapter import OpenAIProvider
-from ainb.providers.openai.body import is_strict, response_format
+from ainb.providers.openai.request import is_strict, response_format
 from ainb.providers.services import SERVICES
 from tests.fault_server import Fault, FaultServer
 

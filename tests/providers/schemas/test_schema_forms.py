@@ -11,6 +11,7 @@ import pytest
 
 from ainb.providers.schemas.forms import ANTHROPIC, BOUNDS_FREE, STRICT, rewrite
 from ainb.providers.schemas.replies import restore
+from ainb.providers.schemas.wire import WireSchema
 from tests.providers.rule_servers import claude_schema, sample, strict_schema
 
 
@@ -183,3 +184,16 @@ def test_a_schema_eleven_levels_deep_is_not_rewritten():
     assert strictly(deep) is None
     assert strictly(deep["properties"]["x"]) is None
     assert strictly(deep["properties"]["x"]["properties"]["x"]) is not None
+
+
+@pytest.mark.parametrize("keyword", ["allOf", "anyOf", "oneOf"])
+@pytest.mark.parametrize("inner", [True, False, {"type": "object"}])
+@pytest.mark.parametrize("place", ["root", "property", "item"])
+def test_true_and_false_are_schemas_in_every_branch(keyword, inner, place):
+    """Without structured output the schema is sent as it is, boolean subschemas included."""
+    branch = {keyword: [inner]}
+    properties = {"root": {}, "property": {"a": branch}, "item": {"a": {"items": branch}}}[place]
+    schema = {"type": "object", "properties": properties, **(branch if place == "root" else {})}
+    text = json.dumps({"a": [{"b": None}] if place == "item" else {"b": None}})
+
+    assert restore(text, WireSchema(schema={}, nullable=True), schema) == text

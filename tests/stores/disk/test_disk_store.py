@@ -113,7 +113,10 @@ def test_large_answers_stand_in_the_database_and_huge_ones_are_not_kept(shelf):
     assert shelf.get("huge") is None
     assert sorted(file.name.split("-")[0] for file in shelf.folder.iterdir()) == ["cache.db"] * 3
     assert len(shelf.notices) == 1
-    assert "larger than" in shelf.notices[0].text
+    assert (
+        "an answer of 16,777,218 bytes is larger than the cache's limit of 16,777,216 bytes"
+        in shelf.notices[0].text
+    )
 
 
 def test_nothing_is_evicted_and_prune_and_clear_forget(shelf):
@@ -474,7 +477,7 @@ def test_another_users_folder_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "getuid", lambda: 12345)
 
     with pytest.raises(NotPrivateError, match="belongs to another user"):
-        prepare(tmp_path / "cache", "cache.db", ())
+        prepare(tmp_path / "cache" / "cache.db")
 
 
 def test_the_text_disk_refuses_everything_but_text(tmp_path):

@@ -66,6 +66,16 @@ DIRECTED = [
         *(("send", "a", 100), ("send", "a", 100), ("settle", 1, 30, 400_000), ("step", AWAY)),
         *(("draw", "b", 800, 0), ("settle", 0, 9, 0), ("settle", 0, 9, 0)),
     ],
+    # A report whose reply was lost is repeated, with money in the pot and with none left.
+    [
+        *(("draw", "a", 300, 0), ("send", "a", 100), ("say_again", 0), ("say_again", 0)),
+        *(("send", "a", 200), ("say_again", 0), ("say_again", 1), ("settle", 0, 5, 0), ("draw", "b", 700, 0)),
+    ],
+    # Money is drawn in advance while it is free, and returned in parts.
+    [
+        *(("draw", "a", 200, 400), ("draw", "b", 100, 400), ("give_back", "a", 50), ("draw", "c", 20, 400)),
+        *(("give_back", "b", 700), ("give_back", "a", 700), ("draw", "b", 900, 400)),
+    ],
     # Lost data is restored from the process with the latest reply.
     [
         *(("draw", "a", 300, 0), ("spend", "b", 50), ("spend", "b", -20), ("lose", "spent")),

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from ainb import testing
+from ainb.clock import SYSTEM_CLOCK
 from ainb.config import Config, load_config
 from ainb.engine import ENGINE
 from ainb.errors import CircuitOpenError, ConfigError, RateLimitError, TransientProviderError
@@ -125,8 +126,12 @@ def test_what_was_not_used_comes_back_to_all(two_states):
     assert run(two.acquire(call_cost(100, 400)))
 
 
-def test_a_429_slows_all_processes_down_and_its_pause_holds_for_all(two_states):
-    options = RateLimit(requests_per_minute=60_000, on_full="raise")
+@pytest.mark.parametrize(
+    ("on_full", "way_out"),
+    [("raise", "set RateLimit"), ("wait", r"raise --timeout \(timeout_seconds\)$")],
+)
+def test_a_429_slows_all_processes_down_and_its_pause_holds_for_all(two_states, on_full, way_out):
+    options = RateLimit(requests_per_minute=60_000, on_full=on_full)
     one, two = [item.limiter(options, PLACE) for item in two_states]
     permit = run(one.acquire(ONE_REQUEST))
 
@@ -134,8 +139,9 @@ def test_a_429_slows_all_processes_down_and_its_pause_holds_for_all(two_states):
     one.settle(permit, ONE_REQUEST)
     until(lambda: one.status()["share"] < 1)
 
-    with pytest.raises(RateLimitError, match="no calls in a pause that the provider asked for") as caught:
-        run(two.acquire(ONE_REQUEST))
+    paused = rf"made-up:tea is paused for [\d.]+ s in all processes, because the provider asked.*{way_out}"
+    with pytest.raises(RateLimitError, match=paused) as caught:
+        run(two.acquire(ONE_REQUEST, deadline=SYSTEM_CLOCK.monotonic() + 2))
     assert 28 < caught.value.retry_after <= 30
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ainb.stores.redis import budget_scripts as redis_book_scripts
-from ainb.stores.redis import circuit_scripts as redis_circuit_scripts
-from ainb.stores.redis import limiter_scripts as redis_limiter_scripts
+from ainb.stores.redis import circuit, limiter_scripts, money
 from tests.stores.redis.lua_circuit_schedules import check_circuit
 from tests.stores.redis.lua_lab import Lab, scripts_of
 from tests.stores.redis.lua_limiter_schedules import check_limiter
@@ -16,9 +14,9 @@ from tests.stores.redis.redis_lab import Server
 
 pytestmark = pytest.mark.redis
 SUBJECTS = {
-    "limiter": (redis_limiter_scripts, check_limiter),
-    "money": (redis_book_scripts, check_money),
-    "circuit": (redis_circuit_scripts, check_circuit),
+    "limiter": (limiter_scripts, check_limiter),
+    "money": (money, check_money),
+    "circuit": (circuit, check_circuit),
 }
 MUTANTS = {"limiter": LIMITER, "money": MONEY, "circuit": CIRCUIT}
 
