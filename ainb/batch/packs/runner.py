@@ -137,8 +137,8 @@ class PackRunner(Runner):
         if len(missing) == len(rows):
             return halves(rows)
         # The rows after the cut were not begun; the other rows got no valid answer.
-        again = [missing] if reply.finish_reason == "length" and missing else [[row] for row in missing]
-        return [*again, *([row] for row in invalid)]
+        rest = [missing] if reply.finish_reason == "length" and missing else [[row] for row in missing]
+        return [*rest, *([row] for row in invalid)]
 
     async def _handle(self, call: Call) -> Reply:
         return await self._handle_pack(call)
