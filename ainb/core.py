@@ -227,6 +227,10 @@ class Core:
             self.log.add(row)
         self.stages.budget.limits.book_elsewhere(cost_usd)
 
+    def notify(self, text: str, kind: str) -> None:
+        """Show a notice to the user."""
+        self.runtime.sink(Notice(text, kind))
+
     def close(self) -> None:
         """Write queued data, end threads, close files and connections."""
         ENGINE.run(self.stages.close())
@@ -254,7 +258,7 @@ class Core:
             return
         self._warned.add(name)
         text = f"the fallback {name} cannot be used: {missing} is not set; set it with %ai login {missing}"
-        self.runtime.sink(Notice(text, "fallback"))
+        self.notify(text, "fallback")
 
     def _recorded_model(self) -> str | None:
         """In replay, the model of the cassette, for notebooks that name no model."""

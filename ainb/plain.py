@@ -1,4 +1,4 @@
-"""Conversion of foreign values to plain Python: numpy scalars to numbers, texts to valid Unicode."""
+"""Conversion of foreign values to plain Python: numpy scalars, missing values, texts that are not Unicode."""
 
 from __future__ import annotations
 
@@ -44,6 +44,17 @@ def plain_fields(options: Any) -> None:
         plain = plain_scalar(value)
         if plain is not value:
             object.__setattr__(options, item.name, plain)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell is a missing value: None, NaN, NaT or NA."""
+    if isinstance(value, str):
+        return False
+    if value is None:
+        return True
+    if isinstance(value, float):
+        return value != value  # noqa: PLR0124 - NaN is the only number that differs from itself
+    return type(value).__name__ in {"NAType", "NaTType"}
 
 
 def join_surrogates(text: str) -> str:

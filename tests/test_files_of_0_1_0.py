@@ -99,7 +99,7 @@ def test_rows_of_an_unfinished_batch_can_be_taken_up_again(home):
     identity = "SELECT identity, row_key FROM runs JOIN rows USING (run_id) WHERE run_id = ?"
     rows = journal._reader.execute(identity, (UNFINISHED,)).fetchall()
 
-    assert journal.unfinished(rows[0][0]) == UNFINISHED
+    assert journal.newest(rows[0][0], finished=False) == UNFINISHED
     results = [journal.find(UNFINISHED, key) for _, key in rows]
     assert sorted(result.reply for result in results) == [f"Say row {n}" for n in range(4)]
     assert {(item.status, item.cost_nano_usd, item.http_status) for item in results} == {("ok", 6750, None)}

@@ -7,13 +7,12 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.context import BatchContext
-from ainb.batch.forecast.confirmation import past_outputs
+from ainb.batch.context import BatchContext, short_title
+from ainb.batch.forecast.forecast import past_outputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.reader import RowReader
 from ainb.batch.progress import Progress
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.results.output import Output
 from ainb.batch.running.runner import STOP_SECONDS, Runner
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, BatchPendingError
@@ -63,18 +62,17 @@ class Batch:
     """One run over all rows of a source.
 
     Args:
-        context: Rows, calls, options and run.
-        output: Receives the results.
+        context: Rows, calls, options, output and run.
 
     Attributes:
         context: The context.
         progress: Counts so far.
     """
 
-    def __init__(self, context: BatchContext, output: Output) -> None:
+    def __init__(self, context: BatchContext) -> None:
         self.context = context
-        self.progress = Progress(title=context.title, model=context.calls.model, total=context.source.length)
-        self._output = output
+        title, model = short_title(context.calls.title), context.calls.model
+        self.progress = Progress(title=title, model=model, total=context.source.length)
         self._reporter = ProgressReporter(self.progress, context.options.watcher, context.clock)
         self._runner = self._make_runner()
         self._reporter.on_exit = self._runner.end_program
@@ -88,10 +86,10 @@ class Batch:
                 from ainb.batch.packs import PackRunner
 
                 make = PackRunner
-            return make(context, self._make_reader(), self._output, self._reporter)
+            return make(context, self._make_reader(), self._reporter)
         from ainb.batch.jobs.runner import JobRunner
 
-        return JobRunner(context, context.jobs, self._make_reader(), self._output, self._reporter)
+        return JobRunner(context, context.jobs, self._make_reader(), self._reporter)
 
     async def run(self) -> pd.DataFrame | Path:
         """Send all rows, on the running loop.
@@ -125,7 +123,7 @@ class Batch:
             raise self._reporter.exit_error
         if self.context.options.on_error == "raise" and self.progress.failed:
             raise self._failure()
-        return self._output.result()
+        return self.context.output.result()
 
     def run_blocking(self) -> pd.DataFrame | Path:
         """Run and wait; after an interrupt calls in flight get 1.5 s, then the rest is cancelled.
@@ -162,7 +160,7 @@ class Batch:
 
     def frame(self) -> pd.DataFrame | None:
         """The rows so far; None when they are written to a file."""
-        return self._output.frame()
+        return self.context.output.frame()
 
     def _remember_output(self) -> None:
         """Store the output tokens of the replies for the forecast of the next batch."""
@@ -174,7 +172,7 @@ class Batch:
     def _close(self) -> None:
         complete = False
         try:
-            self._output.close(complete=self._runner.all_ended)
+            self.context.output.close(complete=self._runner.all_ended)
             complete = self._runner.complete
         finally:
             # A run whose result could not be written stays unfinished: its answers are in the journal.
@@ -186,12 +184,12 @@ class Batch:
         return contextlib.nullcontext() if context.calls.uses is None else COLLECTOR.rare(context.pace.most)
 
     def _make_reader(self) -> RowReader:
-        source, uses = self.context.source, self.context.calls.uses
+        source, uses, output = self.context.source, self.context.calls.uses, self.context.output
         if uses is None:
             open_rows = source.items
         else:
-            open_rows = functools.partial(source.read, tuple(dict.fromkeys((*uses, *self._output.carries))))
-        return RowReader(open_rows, self._output.start, in_thread=source.may_block)
+            open_rows = functools.partial(source.read, tuple(dict.fromkeys((*uses, *output.carries))))
+        return RowReader(open_rows, output.start, in_thread=source.may_block)
 
     def _interruption(self) -> BatchInterrupted:
         total = f" of {self.progress.total:,}" if self.progress.total is not None else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,15 +11,15 @@ from ainb.batch.input.calls import RowCalls
 from ainb.batch.input.source import Source
 from ainb.batch.journal import Journal
 from ainb.batch.options import BatchOptions
+from ainb.batch.results.output import Output
+from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.pace import Pace
 from ainb.core import Core
-from ainb.event_loop import USER_THREADS
-from ainb.events import Notice
+from ainb.event_loop import USER_THREADS, carried, ends_program
 
 if TYPE_CHECKING:
     from ainb.batch.jobs.context import JobContext
     from ainb.batch.jobs.under_way import JobsUnderWay
-    from ainb.batch.results.row_result import RowResult
     from ainb.clock import Clock
     from ainb.messages import Call, Reply
 
@@ -27,13 +28,14 @@ TITLE_CHARACTERS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class BatchContext:
-    """Everything a batch needs besides its progress and its results.
+    """Everything a batch needs besides its progress.
 
     Attributes:
         core: Core of the session whose pipeline the rows go through.
         source: The rows.
         calls: Builds the call of a row.
         options: How rows are treated.
+        output: Receives the results of rows.
         pace: How many rows may be in flight.
         identity: Hash of home, notebook or script, prompt, parameters and model: equal for the same work.
         run_id: Id of this run, new or resumed; the ``batch_id`` of its calls.
@@ -46,6 +48,7 @@ class BatchContext:
     source: Source
     calls: RowCalls
     options: BatchOptions
+    output: Output
     pace: Pace
     identity: str
     run_id: str
@@ -58,26 +61,45 @@ class BatchContext:
         """Clock of the session."""
         return self.core.runtime.clock
 
-    @property
-    def title(self) -> str:
-        """The prompt or function name, shortened to one line."""
-        return short_title(self.calls.title)
-
-    def notify(self, text: str, kind: str) -> None:
-        """Show a notice to the user."""
-        self.core.runtime.sink(Notice(text, kind))
-
     async def make_call(self, row: Any) -> Call:
         """Build the call of a row; in a thread if the user's code converts its values to text."""
         if self.calls.is_plain_row(row):
             return self.calls.make(row, run_id=self.run_id)
         return await USER_THREADS.run(functools.partial(self.calls.make, row, run_id=self.run_id))
 
+    async def open_row(self, row: Any) -> Call | RowResult:
+        """The call of a row, or its result if its data prevents sending.
+
+        Raises:
+            RaisedByUser: The user's code raised SystemExit or KeyboardInterrupt.
+        """
+        try:
+            return await self.make_call(row)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # an error of a row's data affects that row only
+            if ends_program(error):
+                raise carried(error) from error
+            return RowResult.of_error(error, status="rejected")
+
     async def read_result(self, reply: Reply) -> RowResult:
-        """Result of a row from its reply; in a thread if the user's code parses it."""
-        if self.calls.is_plain_reply(reply):
-            return self.calls.result(reply)
-        return await USER_THREADS.run(functools.partial(self.calls.result, reply))
+        """Result of a row from its reply; in a thread if the user's code parses it.
+
+        An error of that code becomes the result.
+
+        Raises:
+            RaisedByUser: A serialiser raised SystemExit or KeyboardInterrupt.
+        """
+        try:
+            if self.calls.is_plain_reply(reply):
+                return self.calls.result(reply)
+            return await USER_THREADS.run(functools.partial(self.calls.result, reply))
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # raised by a serialiser of the user's model
+            if ends_program(error):
+                raise carried(error) from error
+            return RowResult.of_reply(reply).with_error(error)
 
 
 def short_title(title: str) -> str:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.batch.batch import Batch
 from ainb.batch.context import BatchContext, short_title
-from ainb.batch.files import OutputGuard
-from ainb.batch.forecast.confirmation import announce, forecast_for
+from ainb.batch.forecast.confirmation import announce
+from ainb.batch.forecast.forecast import forecast
 from ainb.batch.forecast.layout import row_first_hint
 from ainb.batch.input.arguments import giving_back, open_rows, read_task
 from ainb.batch.input.calls import FunctionCalls, RowCalls, TemplateCalls
@@ -25,7 +25,6 @@ from ainb.batch.packs import PackCalls, check_packs
 from ainb.batch.results.output import make_output
 from ainb.batch.running.pace import Pace
 from ainb.errors import ConfigError, InvalidPromptError
-from ainb.events import Notice
 from ainb.pipeline.answer import read_schema
 
 if TYPE_CHECKING:
@@ -60,26 +59,16 @@ def make_batch(
         ConfigError: An argument is invalid; nothing was sent.
     """
     source, calls, options = _read_arguments(core, data, task, given)
-    if options.rows_per_call > 1:
-        check_packs(calls, options)
-    jobs = _jobs(core, calls, options)
     # Before the journal is opened, so that a refused batch leaves no run behind.
-    # The parts of a shared run must have the same columns, so a function's return value is a text there.
-    fields = calls.fields if run_id is None else calls.fields or {}
     with giving_back(source):
-        guard = OutputGuard(core.config.home_folder())
-        output = make_output(
-            source,
-            fields=fields,
-            options=options,
-            guard=guard,
-            notify=lambda text: core.runtime.sink(Notice(text, "out")),
-        )
-    if run_id is None:
-        _show_notes(core, calls)
-        _show_hint(core, source, calls, options)
-    if run_id is None and isinstance(calls, TemplateCalls):
-        announce(core, source, calls, options)
+        jobs = _jobs(core, calls, options)
+        # The parts of a shared run must have the same columns, so a function's return value is a text there.
+        fields = calls.fields if run_id is None else calls.fields or {}
+        output = make_output(core, source, options, fields=fields)
+        if run_id is None and isinstance(calls, TemplateCalls):
+            _show_notes(core, calls)
+            _show_hint(core, source, calls, options)
+            announce(core, source, calls, options)
     identity = _digest(f"{core.config.home_folder()}|{core.runtime.origin()[0]}", *calls.identity)
     opened, run_id = _open_journal(
         core, options, calls, identity=identity, run_id=run_id, path=journal, jobs=jobs
@@ -89,6 +78,7 @@ def make_batch(
         source=source,
         calls=calls,
         options=options,
+        output=output,
         pace=Pace(core, calls, options),
         identity=identity,
         run_id=run_id,
@@ -96,7 +86,7 @@ def make_batch(
         jobs=jobs,
         under_way=_under_way(core, calls, options, identity),
     )
-    return Batch(context, output)
+    return Batch(context)
 
 
 def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tuple[Preview, str | None]:
@@ -112,11 +102,11 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
         ConfigError: An argument is invalid, or no row can be filled.
     """
     source, calls, options = _read_arguments(core, data, text, given)
-    if options.rows_per_call > 1:
-        check_packs(calls, options)
-    _show_notes(core, calls)
-    if not source.length:
-        raise ConfigError("a dry run reads the first rows; it takes a table or a list with some")
+    if isinstance(calls, TemplateCalls):
+        _show_notes(core, calls)
+    with giving_back(source):
+        if not source.length:
+            raise ConfigError("a dry run reads the first rows; it takes a table or a list with some")
     first = list(itertools.islice(_fillable(calls, source, run_id=core.new_id()), options.rows_per_call))
     if not first or not isinstance(calls, TemplateCalls):
         raise ConfigError("no row can be filled: a cell that the prompt uses is empty in every one of them")
@@ -124,7 +114,7 @@ def preview_rows(core: Core, data: Any, text: str, given: dict[str, Any]) -> tup
     if len(first) > 1:
         packs = PackCalls(calls, options)
         call = packs.make([packs.open_row(0, None, row, row.request) for row in first])
-    found = forecast_for(core, source, calls, options)
+    found = forecast(core, source, calls, batch_api=options.batch_api)
     return core.preview(call), None if found is None else found.text
 
 
@@ -140,34 +130,34 @@ def _read_arguments(
     names = given.pop("names", None) or {}
     schema = given.pop("schema", None)
     options = take_options(given)
-    if options.batch_api:
-        _check_for_jobs(given)
+    _check_given(given, options)
     source = open_rows(data, task, names, given)
     with giving_back(source):
         checked = None if schema is None else read_schema(schema)
         read = read_task(task, source, names)
+        calls: RowCalls
         if isinstance(read, Template):
-            _check_layout(given, options)
-            return source, TemplateCalls(core, read, given, schema=checked, options=options), options
-        return source, FunctionCalls(core, read, given, schema=checked), options
+            calls = TemplateCalls(core, read, given, schema=checked, options=options)
+        else:
+            calls = FunctionCalls(core, read, given, schema=checked)
+        if options.rows_per_call > 1:
+            check_packs(calls, options)
+        return source, calls, options
 
 
-def _check_layout(given: Mapping[str, Any], options: BatchOptions) -> None:
+def _check_given(given: Mapping[str, Any], options: BatchOptions) -> None:
+    """Check that the options of calls go with batch jobs and with packs, if these are requested."""
+    if options.batch_api and given.get("fallback"):
+        raise ConfigError("a batch job is answered by one model; leave fallback out, or leave batch_api out")
     for name in ("stream", "on_text"):
+        if options.batch_api and given.get(name):
+            raise ConfigError(
+                f"a batch job has no streamed replies; leave {name} out, or leave batch_api out"
+            )
         if options.rows_per_call > 1 and given.get(name):
             raise ConfigError(
                 f"the reply to a call for {options.rows_per_call} rows is no text to stream; "
                 f"leave {name} out, or leave rows_per_call out"
-            )
-
-
-def _check_for_jobs(given: Mapping[str, Any]) -> None:
-    if given.get("fallback"):
-        raise ConfigError("a batch job is answered by one model; leave fallback out, or leave batch_api out")
-    for name in ("stream", "on_text"):
-        if given.get(name):
-            raise ConfigError(
-                f"a batch job has no streamed replies; leave {name} out, or leave batch_api out"
             )
 
 
@@ -196,36 +186,31 @@ def _open_journal(
             journal = Journal(core.config.home_folder() / JOURNAL_FILE, before_commit=log_first)
         else:
             journal = Journal(path, mode="TRUNCATE", before_commit=log_first)
-        found = None if run_id is not None else _find_run(journal, options, identity)
+        found = None
+        if run_id is None and (options.retry_failed or options.resume):
+            found = journal.newest(identity, finished=options.retry_failed)
         if found is None:
             title, now = short_title(calls.title), core.runtime.clock.unix()
             journal.start(new_id, identity=identity, title=title, model=calls.model, now=now)
     except JournalError as error:
-        core.runtime.sink(Notice(f"{error}; the batch continues, but cannot be resumed", "journal"))
+        core.notify(f"{error}; the batch continues, but cannot be resumed", "journal")
         if journal is not None:
             journal.close()
         return None, new_id
     return journal, found or new_id
 
 
-def _find_run(journal: Journal, options: BatchOptions, identity: str) -> str | None:
-    if options.retry_failed:
-        return journal.latest(identity)
-    return journal.unfinished(identity) if options.resume else None
+def _show_notes(core: Core, calls: TemplateCalls) -> None:
+    for note in calls.template.notes:
+        core.notify(note, "fields")
 
 
-def _show_notes(core: Core, calls: RowCalls) -> None:
-    if isinstance(calls, TemplateCalls):
-        for note in calls.template.notes:
-            core.runtime.sink(Notice(note, "fields"))
-
-
-def _show_hint(core: Core, source: Source, calls: RowCalls, options: BatchOptions) -> None:
+def _show_hint(core: Core, source: Source, calls: TemplateCalls, options: BatchOptions) -> None:
     """Show a hint for a prompt that puts the row first; also in replay, so that the output is the same."""
-    if isinstance(calls, TemplateCalls) and options.prompt_cache == "auto":
+    if options.prompt_cache == "auto":
         hint = row_first_hint(source, calls, prices=core.prices)
         if hint is not None:
-            core.runtime.sink(Notice(hint, "layout"))
+            core.notify(hint, "layout")
 
 
 def _jobs(core: Core, calls: RowCalls, options: BatchOptions) -> JobContext | None:
@@ -247,10 +232,7 @@ def _under_way(core: Core, calls: RowCalls, options: BatchOptions, identity: str
         return None
     from ainb.batch.jobs.under_way import jobs_under_way
 
-    def notify(text: str, kind: str) -> None:
-        core.runtime.sink(Notice(text, kind))
-
-    return jobs_under_way(core.config.home_folder(), identity, notify)
+    return jobs_under_way(core.config.home_folder(), identity, core.notify)
 
 
 def _digest(*parts: Any) -> str:

@@ -5,36 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ainb.batch.results.row_result import RowResult
+
+if TYPE_CHECKING:
+    from ainb.jobs import JobRecord
 
 LAST_ERRORS = 3
 LAST_ANSWERS = 3
 QUARTERS = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobProgress:
-    """One batch job of a run.
-
-    Attributes:
-        provider: Service name.
-        job_id: The provider's id; None before it has one.
-        state: State of the job ("submitted", "merged", …; see `ainb.jobs.State`).
-        status: The provider's last status; "" before the first one.
-        rows: Rows in the job.
-        answered: Rows with an answer so far; None when unknown.
-        failed: Rows that failed so far; None when unknown.
-    """
-
-    provider: str
-    job_id: str | None
-    state: str
-    status: str
-    rows: int
-    answered: int | None
-    failed: int | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -104,7 +84,7 @@ class Progress:
         default_factory=lambda: deque(maxlen=LAST_ANSWERS)
     )
     waiting_until: float | None = None
-    jobs: tuple[JobProgress, ...] = ()
+    jobs: tuple[JobRecord, ...] = ()
     saved_nano_usd: int = 0
     provider_saved_nano_usd: int = 0
     pack_saved_tokens: int = 0
@@ -113,9 +93,9 @@ class Progress:
     state: str = "running"
 
     @property
-    def jobs_under_way(self) -> list[JobProgress]:
+    def jobs_under_way(self) -> list[JobRecord]:
         """Jobs whose rows are not merged yet."""
-        return [job for job in self.jobs if job.state != "merged"]
+        return [job for job in self.jobs if job.is_open]
 
     @property
     def jobs_line(self) -> str | None:

@@ -14,6 +14,7 @@ import numpy as np
 from ainb.batch import column_name
 from ainb.compare.fields import Field, read_answers
 from ainb.compare.labels import Label
+from ainb.plain import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,6 +22,23 @@ if TYPE_CHECKING:
 INVALID = "InvalidReplyError"
 # Price of a row by its input and output tokens; None when no price is known.
 RowPrice = Callable[[int | None, int | None], Decimal | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A prompt with a model.
+
+    Attributes:
+        name: Name of the prompt.
+        text: The prompt.
+        model: ``provider:model``.
+        asked_as: The model as the caller wrote it, such as an alias; None means the session's.
+    """
+
+    name: str
+    text: str
+    model: str
+    asked_as: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,17 +94,13 @@ class Answers:
         return statistics.median(self.durations_s) if self.durations_s else None
 
 
-def read_frame(
-    frame: pd.DataFrame, field: Field, *, variant: str, model: str, asked_as: str | None, price: RowPrice
-) -> Answers:
+def read_frame(frame: pd.DataFrame, field: Field, variant: Variant, *, price: RowPrice) -> Answers:
     """Parse the answers in a frame of `Session.map`.
 
     Args:
         frame: The frame.
         field: The field that is compared.
-        variant: Name of the prompt.
-        model: ``provider:model``.
-        asked_as: The model as the caller wrote it, or None.
+        variant: The prompt and the model.
         price: Computes the price of a row from the cache.
     """
     column = frame["reply"] if not field.name else frame[column_name(field.name)]
@@ -96,9 +110,9 @@ def read_frame(
     invalid = (frame["error_type"].astype("string") == INVALID).fillna(value=False).to_numpy(dtype=bool)
     costs = [cost for row in frame.itertuples(index=False) if (cost := _cost(row, price)) is not None]
     return Answers(
-        variant=variant,
-        model=model,
-        asked_as=asked_as,
+        variant=variant.name,
+        model=variant.model,
+        asked_as=variant.asked_as,
         labels=labels,
         failed=~ok & ~invalid,
         frame=frame,
@@ -113,12 +127,8 @@ def _cost(row: Any, price: RowPrice) -> Decimal | None:
         return None
     if row.cached:
         return price(_count(row.input_tokens), _count(row.output_tokens))
-    return Decimal(str(row.cost_usd)) if _is_known(row.cost_usd) else None
+    return None if is_missing(row.cost_usd) else Decimal(str(row.cost_usd))
 
 
 def _count(value: Any) -> int | None:
-    return int(value) if _is_known(value) else None
-
-
-def _is_known(value: Any) -> bool:
-    return value is not None and type(value).__name__ != "NAType" and value == value  # noqa: PLR0124 - NaN differs from itself
+    return None if is_missing(value) else int(value)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from ainb.compare.labels import Label, read_label
 from ainb.errors import ConfigError
+from ainb.pipeline.answer import resolve
 
 Match = Literal["exact", "casefold"]
 Kind = Literal["label", "number"]
@@ -166,7 +167,7 @@ def _check_spelling(choices: Sequence[Label]) -> None:
 def _choices(json_schema: Mapping[str, Any], field: str) -> tuple[Label, ...]:
     """The values that the JSON schema lists for a field; empty without a list."""
     definitions = json_schema.get("$defs", {})
-    root = _resolved(json_schema, definitions)
+    root = resolve(json_schema, definitions)
     found = _listed(root.get("properties", {}).get(field, root), definitions)
     return tuple(label for label in map(read_label, found or ()) if label is not None)
 
@@ -174,7 +175,7 @@ def _choices(json_schema: Mapping[str, Any], field: str) -> tuple[Label, ...]:
 def _listed(schema: Any, definitions: Mapping[str, Any]) -> list[Any] | None:
     if not isinstance(schema, Mapping):
         return None
-    schema = _resolved(schema, definitions)
+    schema = resolve(schema, definitions)
     if "enum" in schema:
         return list(schema["enum"])
     if "const" in schema:
@@ -184,11 +185,3 @@ def _listed(schema: Any, definitions: Mapping[str, Any]) -> list[Any] | None:
         if parts and all(part is not None for part in parts):
             return [value for part in parts for value in part or ()]
     return None
-
-
-def _resolved(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
-    reference = schema.get("$ref", "")
-    if isinstance(reference, str) and reference.startswith("#/$defs/"):
-        found = definitions.get(reference.removeprefix("#/$defs/"), {})
-        return found if isinstance(found, Mapping) else {}
-    return schema

@@ -12,7 +12,6 @@ from ainb.compare.labels import Label, declared_order, in_order, label_order
 from ainb.compare.metrics.kappa import Weights
 from ainb.compare.metrics.random_stream import fixed_stream
 from ainb.errors import ConfigError
-from ainb.events import Notice
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:
@@ -35,12 +34,14 @@ class Labelled:
     """The labelled rows of a comparison.
 
     Attributes:
+        name: Name of the truth column.
         data: Rows with a truth, in their order, sampled.
         truth: Truth of each row.
         order: Labels in the order that the truth column declares, or None.
         unlabelled: Number of rows without a truth, which were left out.
     """
 
+    name: Any
     data: pd.DataFrame
     truth: Sequence[Label]
     order: Sequence[Label] | None
@@ -140,6 +141,7 @@ def label_rows(
         places = sorted(fixed_stream(seed).permutation(places)[:sample].tolist())
     declared = declared_order(column)
     return Labelled(
+        name=truth,
         data=table.iloc[places],
         truth=[value for place in places if (value := values[place]) is not None],
         order=None if declared is None else [x for x in map(field.read, declared) if x is not None],
@@ -166,12 +168,10 @@ def _check_truth(core: Core, field: Field, truth: Sequence[Label | None], name: 
             f"allows {allowed}; "
             "rename one of them, or pass match='casefold' where only the case differs"
         )
-    core.runtime.sink(
-        Notice(
-            f"{len(foreign):,} of {len(truth):,} rows have a truth that the schema does not allow ({shown}); "
-            "no answer to them can be right",
-            "compare",
-        )
+    core.notify(
+        f"{len(foreign):,} of {len(truth):,} rows have a truth that the schema does not allow ({shown}); "
+        "no answer to them can be right",
+        "compare",
     )
 
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from ainb.errors import ConfigError
+from ainb.plain import is_missing
 
 Label = str | int | float | bool
 _SHOWN = 60
@@ -24,13 +25,11 @@ def read_label(value: Any) -> Label | None:
         value = value.value
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
-    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
-        return None
     if isinstance(value, Decimal):
         value = float(value)
+    if is_missing(value):
+        return None
     if isinstance(value, float):
-        if value != value:  # noqa: PLR0124 - NaN is the only number that differs from itself
-            return None
         return int(value) if value.is_integer() else value
     if isinstance(value, str | bool | int):
         return value

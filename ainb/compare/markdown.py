@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.compare.fields import Field
 from ainb.compare.verdict import shown_p
+from ainb.plain import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,25 +70,19 @@ def _cells(row: dict[Any, Any], *, numbers: bool, whole: bool) -> list[str]:
         cells += [_interval(row, "kappa", "kappa_low", "kappa_high"), _figure(row["macro_f1"])]
     cells += [_figure(row["cost_usd_per_1000"], "{:,.4f}"), _figure(row["p50_s"], "{:.2f}")]
     cells += [_figure(row[name], "{:,}") for name in ("only_first_right", "only_this_right")]
-    return [*cells, UNKNOWN if _is_unknown(row["p_value"]) else escape(shown_p(row["p_value"]))]
+    return [*cells, UNKNOWN if is_missing(row["p_value"]) else escape(shown_p(row["p_value"]))]
 
 
 def _interval(row: dict[Any, Any], value: str, low: str, high: str) -> str:
-    if _is_unknown(row[value]):
+    if is_missing(row[value]):
         return UNKNOWN
-    if _is_unknown(row[low]):
+    if is_missing(row[low]):
         return _figure(row[value])
     return f"{_figure(row[value])} ({_figure(row[low])} to {_figure(row[high])})"
 
 
 def _figure(value: Any, form: str = "{:.3f}") -> str:
-    return UNKNOWN if _is_unknown(value) else form.format(value)
-
-
-def _is_unknown(value: Any) -> bool:
-    import pandas as pd
-
-    return bool(pd.isna(value))
+    return UNKNOWN if is_missing(value) else form.format(value)
 
 
 def _note(frame: pd.DataFrame, truth: str, *, numbers: bool) -> str:

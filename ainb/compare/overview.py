@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ainb.plain import is_missing
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -91,4 +93,4 @@ def pair_to_show(result: Comparison) -> tuple[int, int] | None:
 
 
 def _number(value: Any) -> float:
-    return float(value) if type(value).__name__ != "NAType" else math.nan
+    return math.nan if is_missing(value) else float(value)

@@ -22,6 +22,8 @@ from ainb.errors import ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ainb.compare.inputs import Labelled
+
 SCORES = ("precision", "recall", "f1", "support")
 
 
@@ -32,13 +34,10 @@ class Comparison:
     displayed.
 
     Args:
-        data: The labelled rows that were sent.
-        truth: One label or number per row.
-        truth_name: Name of the truth column.
+        rows: The labelled rows that were sent.
         answers: Answers of each variant; the others are compared with the first.
         field: The compared field.
         order: Labels in the order that the data declares, or None.
-        unlabelled: Number of rows without a truth, which were left out.
         weights: Weights of kappa.
         seed: Seed of kappa's bootstrap interval.
         text_columns: Columns that the prompts use; shown beside the answers.
@@ -47,27 +46,24 @@ class Comparison:
 
     def __init__(
         self,
-        data: pd.DataFrame,
-        truth: Sequence[Label],
+        rows: Labelled,
         answers: Sequence[Answers],
         *,
         field: Field,
-        truth_name: Any,
-        order: Sequence[Label] | None = None,
-        unlabelled: int = 0,
-        weights: Weights | None = None,
-        seed: int = 0,
-        text_columns: Sequence[str] = (),
-        display: str = "auto",
+        order: Sequence[Label] | None,
+        weights: Weights | None,
+        seed: int,
+        text_columns: Sequence[str],
+        display: str,
     ) -> None:
-        self.data = data
+        self.data = rows.data
         self.text_columns = tuple(text_columns)
         self.display = display
-        self.truth_name = truth_name
+        self.truth_name = rows.name
         self.answers_by_variant = tuple(answers)
         self.field = field
-        self.unlabelled = unlabelled
-        self._truth = list(truth)
+        self.unlabelled = rows.unlabelled
+        self._truth = list(rows.truth)
         self._metrics: Metrics = (
             NumberMetrics(self._truth)
             if field.kind == "number"

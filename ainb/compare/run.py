@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-from ainb.batch import BatchInterrupted, make_batch
+from ainb.batch import Batch, BatchInterrupted, make_batch
 from ainb.compare import inputs
-from ainb.compare.answers import Answers, RowPrice, read_frame
-from ainb.compare.fields import Field, Match, find_field
+from ainb.compare.answers import RowPrice, Variant, read_frame
+from ainb.compare.fields import Match, find_field
 from ainb.compare.metrics.kappa import Weights
 from ainb.compare.result import Comparison
 from ainb.errors import ConfigError, ReplayMissError
@@ -24,21 +23,8 @@ if TYPE_CHECKING:
     from ainb.core import Core
 
 
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """A prompt with a model.
-
-    Attributes:
-        name: Name of the prompt.
-        text: The prompt.
-        model: ``provider:model``.
-        asked_as: The model as the caller wrote it; None means the session's.
-    """
-
-    name: str
-    text: str
-    model: str
-    asked_as: str | None
+# Makes the batch of a variant that may spend this number of USD; None means no limit.
+MakeBatch = Callable[[Variant, Decimal | None], Batch]
 
 
 def compare(
@@ -77,16 +63,22 @@ def compare(
     ]
     # A fallback's answers would count as the model's own.
     given = {"schema": checked, "fallback": (), **options}
+
+    def make(variant: Variant, usd: Decimal | None) -> Batch:
+        return make_batch(
+            core, rows.data, variant.text, {**given, "model": variant.asked_as, "budget_usd": usd}
+        )
+
     ask = _ask_together if options.get("batch_api") else _ask_in_turn
-    frames = ask(core, rows.data, variants, given, limit)
+    frames = ask(make, variants, limit)
     return Comparison(
-        rows.data,
-        rows.truth,
-        [_read(core, compared, variant, frame) for variant, frame in zip(variants, frames, strict=True)],
+        rows,
+        [
+            read_frame(frame, compared, variant, price=_row_price(core, variant.model))
+            for variant, frame in zip(variants, frames, strict=True)
+        ],
         field=compared,
-        truth_name=truth,
         order=order,
-        unlabelled=rows.unlabelled,
         weights=weights,
         seed=seed,
         text_columns=used,
@@ -94,41 +86,22 @@ def compare(
     )
 
 
-def _ask_in_turn(
-    core: Core,
-    rows: pd.DataFrame,
-    variants: Sequence[Variant],
-    given: dict[str, Any],
-    limit: Decimal | None,
-) -> list[pd.DataFrame]:
+def _ask_in_turn(make: MakeBatch, variants: Sequence[Variant], limit: Decimal | None) -> list[pd.DataFrame]:
     """Run the variants one after another; each may spend the rest of the budget."""
     frames = []
     for variant in variants:
-        batch = make_batch(
-            core, rows, variant.text, {**given, "model": variant.asked_as, "budget_usd": limit}
-        )
-        frame = cast("pd.DataFrame", batch.run_blocking())
-        _check_sent(frame)
-        frames.append(frame)
+        batch = make(variant, limit)
+        frames.append(_checked(batch.run_blocking()))
         if limit is not None:
-            spent = core.stages.ledger.balance(Account("run", batch.context.run_id)).settled
+            spent = batch.context.core.stages.ledger.balance(Account("run", batch.context.run_id)).settled
             limit = max(Decimal(0), limit - spent)
     return frames
 
 
-def _ask_together(
-    core: Core,
-    rows: pd.DataFrame,
-    variants: Sequence[Variant],
-    given: dict[str, Any],
-    limit: Decimal | None,
-) -> list[pd.DataFrame]:
+def _ask_together(make: MakeBatch, variants: Sequence[Variant], limit: Decimal | None) -> list[pd.DataFrame]:
     """Run all variants at once, for batch jobs that take hours; each may spend an equal share."""
     share = None if limit is None else limit / len(variants)
-    batches = [
-        make_batch(core, rows, variant.text, {**given, "model": variant.asked_as, "budget_usd": share})
-        for variant in variants
-    ]
+    batches = [make(variant, share) for variant in variants]
     jobs = [batch.submit() for batch in batches]
     try:
         for job in jobs:
@@ -136,40 +109,28 @@ def _ask_together(
     except KeyboardInterrupt:
         for batch, job in zip(batches, jobs, strict=True):
             batch.stop(job)
-        done = sum(batch.progress.done for batch in batches)
+        done, total = sum(b.progress.done for b in batches), sum(b.progress.total or 0 for b in batches)
         raise BatchInterrupted(
-            f"stopped by you: {done:,} of {len(rows) * len(variants):,} rows done, run the cell again to go "
-            "on"
+            f"stopped by you: {done:,} of {total:,} rows done, run the cell again to go on"
         ) from None
-    frames = [cast("pd.DataFrame", job.result()) for job in jobs]
-    for frame in frames:
-        _check_sent(frame)
-    return frames
+    results = [job.result() for job in jobs]
+    return list(map(_checked, results))
 
 
-def _read(core: Core, field: Field, variant: Variant, frame: pd.DataFrame) -> Answers:
-    return read_frame(
-        frame,
-        field,
-        variant=variant.name,
-        model=variant.model,
-        asked_as=variant.asked_as,
-        price=_row_price(core, variant.model),
-    )
-
-
-def _check_sent(frame: pd.DataFrame) -> None:
-    """Raise if the result would measure the setup and not the model.
+def _checked(result: Any) -> pd.DataFrame:
+    """The frame of a batch, unless it would measure the setup and not the model.
 
     Raises:
         ReplayMissError: A row was not recorded.
         ConfigError: No row could be sent, for example without a key.
     """
+    frame: pd.DataFrame = result
     missed = frame.loc[frame["error_type"] == ReplayMissError.__name__, "error_message"]
     if len(missed):
         raise ReplayMissError(f"{len(missed):,} of {len(frame):,} rows: {missed.iloc[0]}")
     if (frame["error_type"] == ConfigError.__name__).all():
         raise ConfigError(f"none of {len(frame):,} rows was sent: {frame['error_message'].iloc[0]}")
+    return frame
 
 
 def _row_price(core: Core, model: str) -> RowPrice:

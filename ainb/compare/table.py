@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ainb.compare.metrics.metrics import Metrics
 from ainb.compare.metrics.statistics import holm, mcnemar
+from ainb.plain import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,9 @@ def comparison_frame(metrics: Metrics, answers: Sequence[Answers], *, unlabelled
         }
     return pd.DataFrame(
         {
-            name: pd.array([_plain(row.get(name)) for row in rows], dtype=_dtype(name))
+            name: pd.array(
+                [None if is_missing(row.get(name)) else row[name] for row in rows], dtype=_dtype(name)
+            )
             for name in (*HEAD, *metrics.columns, *TAIL)
         }
     )
@@ -79,7 +81,3 @@ def _row(metrics: Metrics, answers: Answers, *, unlabelled: int) -> dict[str, An
 
 def _dtype(name: str) -> Any:
     return "string" if name in TEXTS else "Int64" if name in COUNTS else "Float64"
-
-
-def _plain(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value

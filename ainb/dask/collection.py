@@ -18,7 +18,6 @@ from ainb.dask.meta import empty_result
 from ainb.dask.monitor import RunMonitor, latest, register
 from ainb.dask.runs import open_run
 from ainb.errors import ConfigError
-from ainb.events import Notice
 
 LAST_REPORT_SECONDS = 2.0
 NOT_FOR_PARTS = {
@@ -173,14 +172,11 @@ def _warn_of_separate_limits(core: Core) -> None:
     count = _worker_processes()
     if count:
         _warned.add(core)
-        core.runtime.sink(
-            Notice(
-                f"each of the {count} worker processes has limits, circuits and budgets of its own, so that "
-                "together they may send and spend that many times as much; "
-                'share them with state="redis://host:6379/0" '
-                "(AINB_STATE)",
-                "dask",
-            )
+        core.notify(
+            f"each of the {count} worker processes has limits, circuits and budgets of its own, so that "
+            "together they may send and spend that many times as much; "
+            'share them with state="redis://host:6379/0" (AINB_STATE)',
+            "dask",
         )
 
 

@@ -14,7 +14,6 @@ from ainb.dask.reporter import PartitionReporter, delivery
 from ainb.dask.reports import PartitionReport
 from ainb.dask.runs import PartitionedRun
 from ainb.dask.worker import local_run, process_core, run_batch
-from ainb.events import Notice
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,7 +98,7 @@ class Mapper:
                         f"partition {number} cannot be marked as finished ({error}); "
                         "another run reads its journal"
                     )
-                    core.runtime.sink(Notice(text, "journal"))
+                    core.notify(text, "journal")
             core.log.flush()  # so that the usage log holds the calls of a finished frame
             return frame
 

@@ -16,7 +16,6 @@ from ainb.core import Core
 from ainb.dask.reports import PartitionReport, add_up
 from ainb.dask.runs import PartitionedRun
 from ainb.engine import ENGINE
-from ainb.events import Notice
 
 NANO = Decimal(1_000_000_000)
 
@@ -88,7 +87,7 @@ class RunMonitor:
         for kind, text in report.notices:
             if (kind, text) not in self._shown:
                 self._shown.add((kind, text))
-                core.runtime.sink(Notice(text, kind))
+                core.notify(text, kind)
         core.take_over(report.rows, cost)
 
     def _update(self) -> None:

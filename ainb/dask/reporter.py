@@ -11,7 +11,7 @@ from typing import Any, Self
 from ainb.batch import Progress
 from ainb.core import Core
 from ainb.dask.monitor import topic_of
-from ainb.dask.reports import PartitionReport, report_of
+from ainb.dask.reports import COUNTS, PartitionReport
 from ainb.events import CallFinished, Event, Notice
 from ainb.usage.rows import Row, build_row
 
@@ -78,16 +78,24 @@ class PartitionReporter:
         return True
 
     def send(self) -> None:
-        """Send a report."""
-        if self._progress is None:
+        """Send a report of the partition at this moment."""
+        progress = self._progress
+        if progress is None:
             return
         notices, self._notices = self._notices, []
         rows, self._rows = self._rows, []
-        self._deliver(
-            report_of(
-                self._progress, partition=self._number, attempt=self._attempt, notices=notices, rows=rows
-            )
+        report = PartitionReport(
+            partition=self._number,
+            attempt=self._attempt,
+            counts={name: getattr(progress, name) for name in COUNTS},
+            total=progress.total,
+            errors=[(kind, status, count) for (kind, status), count in progress.kinds.items()],
+            last_errors=list(progress.last_errors),
+            state=progress.state,
+            notices=notices,
+            rows=rows,
         )
+        self._deliver(report)
 
 
 def dispatch(event: Event) -> None:
@@ -107,13 +115,8 @@ def current_worker() -> Any:
 
 
 def delivery(run_id: str) -> Callable[[PartitionReport], None]:
-    """A function that sends reports through the scheduler; without a scheduler it drops them."""
+    """A function that sends reports through the scheduler, without which none can reach the notebook."""
     worker = current_worker()
     if worker is None:
-        return _drop
-    topic = topic_of(run_id)
-    return lambda report: worker.log_event(topic, report.to_json())
-
-
-def _drop(_report: PartitionReport) -> None:
-    """Without a scheduler no report can reach another process."""
+        return lambda _report: None
+    return lambda report: worker.log_event(topic_of(run_id), report.to_json())

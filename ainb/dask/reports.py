@@ -66,28 +66,6 @@ class PartitionReport:
         return cls(**plain)
 
 
-def report_of(
-    progress: Progress,
-    *,
-    partition: int,
-    attempt: str,
-    notices: list[tuple[str, str]],
-    rows: list[Row],
-) -> PartitionReport:
-    """The report of a partition at this moment."""
-    return PartitionReport(
-        partition=partition,
-        attempt=attempt,
-        counts={name: getattr(progress, name) for name in COUNTS},
-        total=progress.total,
-        errors=[(kind, status, count) for (kind, status), count in progress.kinds.items()],
-        last_errors=list(progress.last_errors),
-        state=progress.state,
-        notices=notices,
-        rows=rows,
-    )
-
-
 def add_up(reports: Mapping[int, PartitionReport], into: Progress, *, partitions: int | None) -> None:
     """Write the sums of all partitions' newest reports into one `Progress`.
 

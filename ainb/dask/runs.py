@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ainb.core import Core
-from ainb.events import Notice
 from ainb.stores.files import FOLDER_MODE, make_folders
 
 FOLDER = "partitions"
@@ -66,34 +65,30 @@ def open_run(
         resume: Continue an unfinished run.
         retry_failed: Continue the newest run, finished or not.
     """
-    run_id = core.new_id()
-    if core.config.replay != "off":
-        return PartitionedRun(run_id=run_id, folder=None, partitions=partitions)
+    run_id, folder = core.new_id(), None
     home = core.config.home_folder().absolute() / FOLDER
     stem = f"{identity[:IDENTITY_LETTERS]}-{partitions or 0}"
     try:
-        make_folders(home)
-        _delete_old(home, core.runtime.clock.unix() - KEEP_SECONDS)
-        old = sorted(home.glob(f"{stem}.*"))
-        if old and partitions and (retry_failed or (resume and not _is_finished(old[-1], partitions))):
-            return PartitionedRun(
-                run_id=old[-1].suffix.removeprefix("."), folder=old[-1], partitions=partitions
-            )
-        folder = home / f"{stem}.{run_id}"
-        folder.mkdir(mode=FOLDER_MODE)
-        (folder / MARK).write_text(json.dumps({"partitions": partitions}), encoding="utf-8")
+        if core.config.replay == "off":
+            make_folders(home)
+            _delete_old(home, core.runtime.clock.unix() - KEEP_SECONDS)
+            old = sorted(home.glob(f"{stem}.*"))
+            done = len(list(old[-1].glob("*.done"))) if old else 0
+            if old and partitions and (retry_failed or (resume and done < partitions)):
+                folder = old[-1]
+                run_id = folder.suffix.removeprefix(".")
+            else:
+                folder = _new_folder(home / f"{stem}.{run_id}", partitions)
     except OSError as error:
-        text = (
-            f"the journal of the partitions cannot be kept ({error}); "
-            "rows of a lost worker will be sent again"
-        )
-        core.runtime.sink(Notice(text, "journal"))
-        return PartitionedRun(run_id=run_id, folder=None, partitions=partitions)
+        text = f"the journal of the partitions cannot be kept ({error}); rows of a lost worker are sent again"
+        core.notify(text, "journal")
     return PartitionedRun(run_id=run_id, folder=folder, partitions=partitions)
 
 
-def _is_finished(folder: Path, partitions: int) -> bool:
-    return len(list(folder.glob("*.done"))) >= partitions
+def _new_folder(folder: Path, partitions: int | None) -> Path:
+    folder.mkdir(mode=FOLDER_MODE)
+    (folder / MARK).write_text(json.dumps({"partitions": partitions}), encoding="utf-8")
+    return folder
 
 
 def _delete_old(home: Path, before: float) -> None:

@@ -7,16 +7,14 @@ their requests, `delivery` takes each result through the pipeline, and `listing`
 """
 
 from ainb.jobs.chunk import Chunk
-from ainb.jobs.delivery import Delivery, last_message, logged_calls, request_call_id
+from ainb.jobs.delivery import Delivery, logged_calls, request_call_id
 from ainb.jobs.driver import JobDriver
 from ainb.jobs.listing import cancel_run, jobs_frame
 from ainb.jobs.record import JobRecord, State
-from ainb.jobs.run_lock import RunLock
 from ainb.jobs.state_machine import attached, merged, sends_nothing
 from ainb.jobs.store import JobStore, PlannedRequest
 
 __all__ = [
-    "Chunk", "Delivery", "JobDriver", "JobRecord", "JobStore", "PlannedRequest", "RunLock", "State",
-    "attached", "cancel_run", "jobs_frame", "last_message", "logged_calls", "merged", "request_call_id",
-    "sends_nothing",
+    "Chunk", "Delivery", "JobDriver", "JobRecord", "JobStore", "PlannedRequest", "State",
+    "attached", "cancel_run", "jobs_frame", "logged_calls", "merged", "request_call_id", "sends_nothing",
 ]  # fmt: skip

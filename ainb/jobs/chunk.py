@@ -37,8 +37,7 @@ class Chunk:
 
     def add(self, request: PlannedRequest, line: bytes) -> None:
         """Add a request; `fits` must be true for its line."""
-        self._file.write(line)
-        self._file.write(b"\n")
+        self._file.write(line + b"\n")
         self._sizes.append(len(line) + 1)
         self._size += len(line) + 1
         self.requests.append(request)

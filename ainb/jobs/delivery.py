@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable
 
 from ainb.core import Core
 from ainb.errors import AinbError, InvalidPromptError, PermanentProviderError
@@ -22,78 +21,18 @@ _HASH_CHARS = 16
 
 
 class _StandIn:
-    """Replacement of a provider with the same endpoint and account."""
+    """Replacement of a provider with the same endpoint and account, whose answers a function returns."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, answer: Callable[[Call], Reply]) -> None:
         self.name = provider.name
         self.free = provider.free
         self.body = provider.body
         self.endpoint = provider.endpoint
         self.account = provider.account
-
-
-class DeliveredProvider(_StandIn):
-    """Provider of one call whose answer is in a result file.
-
-    Args:
-        provider: The actual provider.
-        service: The provider's batch API, which parses the result.
-        result: The result; None if the provider returned none.
-        job: The job of the result.
-        number: Number of the request in the job.
-    """
-
-    def __init__(
-        self,
-        provider: Provider,
-        service: BatchService,
-        result: RequestResult | None,
-        job: JobRecord,
-        number: int,
-    ) -> None:
-        super().__init__(provider)
-        self._service = service
-        self._result = result
-        self._job = job
-        self._number = number
+        self._answer = answer
 
     async def send(self, call: Call) -> Reply:
-        """The reply in the result.
-
-        Raises:
-            ProviderError: The request failed, or was not processed.
-        """
-        result = self._result
-        if result is None:
-            raise self._not_returned()
-        if result.status_code is None:
-            code = f" ({result.code})" if result.code else ""
-            words = result.message or "the provider did not process it"
-            raise PermanentProviderError(
-                f"{self.name} did not answer this row{code}: {words}; retry_failed=True sends it again",
-                code=result.code,
-            )
-        reply = self._service.reply(call, result)
-        call.first_text_at = None  # the text was not streamed
-        return reply
-
-    def _not_returned(self) -> PermanentProviderError:
-        job = self._job
-        if job.fault is None:
-            # It is unknown whether the request was processed, and so whether it is billed.
-            return PermanentProviderError(
-                f"the provider returned nothing for this row of the job {job.job_id}; retry_failed=True "
-                "sends it again",
-                billed=True,
-            )
-        words = job.fault_lines.get(self._number, job.fault)
-        lost = job.ended_at is not None and job.status not in {"failed", ""} and not job.fault_lines
-        code = f" ({job.fault_code})" if job.fault_code else ""
-        return PermanentProviderError(
-            f"the job of this row failed{code}: {words}; retry_failed=True sends it again",
-            code=job.fault_code,
-            billed=lost,
-        )
+        return self._answer(call)
 
 
 class Delivery:
@@ -111,15 +50,15 @@ class Delivery:
         self._unrecorded = compose(inner, sender)
         front = [stages.validation] if stages.validation else []
         self._screen = compose(front, self._look)
-        self._refreshed: dict[int, tuple[CallOptions, CallOptions]] = {}
+        self._refreshed: tuple[CallOptions, CallOptions] | None = None
 
     async def screen(self, call: Call) -> Request | None:
         """The request as it would be sent; None when the stages answer or refuse the call themselves."""
         probe = call.fork()
         try:
             await self._screen(probe)
-        except _NotAnswered:
-            return probe.request
+        except _ScreenedError as end:
+            return None if end.is_answered else probe.request
         except Exception:  # noqa: BLE001 - `answer` raises and records it again
             return None
         return None
@@ -130,7 +69,7 @@ class Delivery:
         Raises:
             AinbError: The stages refuse it.
         """
-        call.provider = _NoProvider(call.provider)
+        call.provider = _StandIn(call.provider, _refuse)
         return await self._core.through(self._recorded, call)
 
     async def deliver(
@@ -157,7 +96,13 @@ class Delivery:
             ProviderError: The request failed, or was not processed.
             InvalidReplyError: The reply does not match the schema, or is blocked.
         """
-        call.provider = DeliveredProvider(call.provider, service, result, job, number)
+
+        def answer(call: Call) -> Reply:
+            if result is None:
+                raise _not_returned(job, number)
+            return _read_result(call, service, result)
+
+        call.provider = _StandIn(call.provider, answer)
         call.delivery = "batch"
         call.call_id = request_call_id(job, number)
         call.ended_at = job.ended_at
@@ -177,7 +122,7 @@ class Delivery:
         Raises:
             InvalidReplyError: The reply does not match the schema, or is blocked.
         """
-        call.provider = _GivenReply(call.provider, reply)
+        call.provider = _StandIn(call.provider, lambda _call: reply)
         call.options = self._refresh(call.options)
         try:
             return await self._core.through(self._unrecorded, call)
@@ -185,53 +130,69 @@ class Delivery:
             call.attempts = attempts
 
     async def _look(self, call: Call) -> Reply:
-        stages = self._core.stages
-        if stages.replay is not None and stages.replay.answers(call):
-            raise _AnsweredError
-        if stages.cache is not None and await stages.cache.holds(call):
-            raise _AnsweredError
-        raise _NotAnswered
+        replay, cache = self._core.stages.replay, self._core.stages.cache
+        if replay is not None and replay.answers(call):
+            raise _ScreenedError(is_answered=True)
+        raise _ScreenedError(is_answered=cache is not None and await cache.holds(call))
 
     def _refresh(self, options: CallOptions) -> CallOptions:
         """The same options with a cache that is written and not read: the answer is there and paid for."""
         if options.cache != "use":
             return options
-        known = self._refreshed.get(id(options))
-        if known is None or known[0] is not options:
-            known = options, dataclasses.replace(options, cache="refresh")
-            self._refreshed = {id(options): known}
-        return known[1]
+        if self._refreshed is None or self._refreshed[0] is not options:
+            self._refreshed = options, dataclasses.replace(options, cache="refresh")
+        return self._refreshed[1]
 
 
-class _NotAnswered(AinbError):  # noqa: N818 - a signal between two functions of this module
-    def __init__(self) -> None:
+class _ScreenedError(AinbError):
+    """End of a call that is only screened: whether cassette or cache would answer it."""
+
+    def __init__(self, *, is_answered: bool) -> None:
         Exception.__init__(self)
+        self.is_answered = is_answered
 
 
-class _AnsweredError(AinbError):
-    def __init__(self) -> None:
-        Exception.__init__(self)
+def _refuse(_call: Call) -> Reply:
+    """Raise for a call that a stage should have answered."""
+    raise InvalidPromptError(
+        "the stored answer of this row was removed while it was read; nothing was sent; run the batch again"
+    )
 
 
-class _GivenReply(_StandIn):
-    """Provider that returns a given reply."""
+def _read_result(call: Call, service: BatchService, result: RequestResult) -> Reply:
+    """The reply in a result.
 
-    def __init__(self, provider: Provider, reply: Reply) -> None:
-        super().__init__(provider)
-        self._reply = reply
-
-    async def send(self, call: Call) -> Reply:
-        return self._reply
-
-
-class _NoProvider(_StandIn):
-    """Provider that raises for a call that a stage should have answered."""
-
-    async def send(self, call: Call) -> Reply:
-        raise InvalidPromptError(
-            "the stored answer of this row was removed while it was read; nothing was sent; run the batch "
-            "again"
+    Raises:
+        ProviderError: The request failed, or was not processed.
+    """
+    if result.status_code is None:
+        code = f" ({result.code})" if result.code else ""
+        words = result.message or "the provider did not process it"
+        raise PermanentProviderError(
+            f"{call.provider.name} did not answer this row{code}: {words}; retry_failed=True sends it again",
+            code=result.code,
         )
+    reply = service.reply(call, result)
+    call.first_text_at = None  # the text was not streamed
+    return reply
+
+
+def _not_returned(job: JobRecord, number: int) -> PermanentProviderError:
+    if job.fault is None:
+        # It is unknown whether the request was processed, and so whether it is billed.
+        return PermanentProviderError(
+            f"the provider returned nothing for this row of the job {job.job_id}; retry_failed=True "
+            "sends it again",
+            billed=True,
+        )
+    words = job.fault_lines.get(number, job.fault)
+    lost = job.ended_at is not None and job.status not in {"failed", ""} and not job.fault_lines
+    code = f" ({job.fault_code})" if job.fault_code else ""
+    return PermanentProviderError(
+        f"the job of this row failed{code}: {words}; retry_failed=True sends it again",
+        code=job.fault_code,
+        billed=lost,
+    )
 
 
 def request_call_id(job: JobRecord, number: int) -> str:
@@ -252,16 +213,6 @@ def logged_calls(core: Core, job: JobRecord) -> set[str]:
     with contextlib.suppress(AinbError), core.log.reading() as connection:
         return {call_id for (call_id,) in connection.execute(query, (since,))}
     return set()  # a row that is logged twice is better than results that are not delivered
-
-
-def last_message(line: Mapping[str, Any]) -> str | None:
-    """Text of the last message in a request line of either protocol, or None."""
-    body = line.get("body") or line.get("params") or {}
-    messages = body.get("messages") or [{}]
-    content = messages[-1].get("content")
-    if isinstance(content, list):
-        content = "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-    return content if isinstance(content, str) else None
 
 
 def _crockford(value: int, length: int) -> str:

@@ -18,7 +18,6 @@ NOT_FOUND = 404
 CONFLICT = 409
 SERVER_ERROR = 500
 # Statuses for a wrong key or a missing permission; the job itself is valid.
-CANCELLING = frozenset({"cancelling", "canceling"})
 ACCOUNT_STATUSES = frozenset({401, 403})
 
 
@@ -71,7 +70,7 @@ class JobDriver:
             if not self._out:
                 self._out = True
                 self._notify(f"{error}; the job is polled again")
-            after = machine.unreachable(await self._stored(job), self._clock.unix())
+            after = machine.postponed(await self._stored(job), self._clock.unix())
         else:
             self._out = False
         return await self.save(after)
@@ -115,7 +114,7 @@ class JobDriver:
         if step in {Step.UPLOAD, Step.FIND_UPLOAD, Step.CREATE}:
             words = "cancelled before it was submitted"
             return machine.failed(job, self._clock.unix(), words=words, code="cancelled")
-        if step is Step.POLL and job.verified and job.status not in CANCELLING:
+        if step is Step.POLL and job.verified and not job.is_cancelling:
             await self.cancel(job)
         return await self._steps()[step](job)
 
@@ -143,7 +142,7 @@ class JobDriver:
         except ProviderError as error:
             if _may_have_acted(error):
                 self._notify(f"{error}; the job is searched for before another is created")
-                return machine.may_exist(job, self._clock.unix())
+                return machine.postponed(job, self._clock.unix())
             return await self._refused(job, error)
         return machine.created(job, remote, self._clock.unix())
 
@@ -174,7 +173,7 @@ class JobDriver:
         taken = {other.job_id for other in others} | set(job.not_ours)
         found = [remote for remote in found if remote.job_id not in taken]
         if not found and any(_may_have_taken(other, job) for other in others):
-            return machine.unreachable(job, now)
+            return machine.postponed(job, now)
         if not found:
             return machine.not_found(job, now)
         remote = min(found, key=lambda item: abs((item.created_at or now) - begun))
@@ -188,7 +187,7 @@ class JobDriver:
             if error.status_code != NOT_FOUND:
                 raise
             if machine.is_young(job, now):
-                return machine.unreachable(job, now)
+                return machine.postponed(job, now)
             if job.account != self._account:
                 raise AinbError(
                     f"{job.provider} has no job {job.job_id} for the key in use; it was "
@@ -210,10 +209,9 @@ class JobDriver:
             except ProviderError as error:
                 if error.status_code != NOT_FOUND:
                     raise
-                if (
-                    now - (job.ended_at or now) < machine.YOUNG_SECONDS
-                ):  # a new file can be missing for a moment
-                    return machine.unreachable(job, now)
+                # A new file can be missing for a moment.
+                if now - (job.ended_at or now) < machine.YOUNG_SECONDS:
+                    return machine.postponed(job, now)
                 words = f"{job.provider} no longer has the results of the job {job.job_id}"
                 return machine.failed(job, now, words=words, code="results_lost")
         return await self._check_ownership(job, now)

@@ -2,58 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
 from ainb.errors import ConfigError
-from ainb.jobs.driver import CANCELLING, JobDriver
-from ainb.jobs.record import JobRecord, State
+from ainb.jobs.driver import JobDriver
+from ainb.jobs.record import JobRecord
 from ainb.jobs.store import JobStore
 from ainb.messages import Request
 from ainb.providers.batch_service import find_batch_service
+from ainb.usage.frames.batches import records_frame
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ainb.core import Core
 
-_PICO = 10**12
+JOB_COLUMNS = {
+    "run_id": "string", "provider": "string", "job_id": "string", "shown_state": "string",
+    "rows": "Int64", "answered": "Int64", "failed": "Int64",
+    "submitted_at": "time", "expires_at": "time", "cost_usd": "Float64",
+}  # fmt: skip
 
 
 def jobs_frame(core: Core, run_id: str | None = None) -> pd.DataFrame:
     """The jobs of the home, newest first; see `Session.batch_jobs`."""
-    import pandas as pd
-
-    jobs = _read(core, run_id)
-    texts = {
-        name: pd.array([getattr(job, name) for job in jobs], dtype="string")
-        for name in ("run_id", "provider", "job_id")
-    }
-    counts = {
-        name: pd.array([getattr(job, name) for job in jobs], dtype="Int64")
-        for name in ("rows", "answered", "failed")
-    }
-    times = {
-        name: pd.to_datetime([getattr(job, name) for job in jobs], unit="s", utc=True).astype(
-            "datetime64[us, UTC]"
-        )
-        for name in ("submitted_at", "expires_at")
-    }
-    costs = [None if job.cost_pico_usd is None else job.cost_pico_usd / _PICO for job in jobs]
-    return pd.DataFrame(
-        {
-            **texts,
-            "state": pd.array([shown_state(job) for job in jobs], dtype="string"),
-            **counts,
-            **times,
-            "cost_usd": pd.array(costs, dtype="Float64"),
-        }
-    )
-
-
-def shown_state(job: JobRecord) -> str:
-    """State of a job in one word."""
-    return "cancelling" if job.state is State.SUBMITTED and job.status in CANCELLING else str(job.state)
+    return records_frame(_read(core, run_id), JOB_COLUMNS).rename(columns={"shown_state": "state"})
 
 
 async def cancel_run(core: Core, run_id: str) -> None:
@@ -65,8 +40,7 @@ async def cancel_run(core: Core, run_id: str) -> None:
     """
     if core.config.replay == "replay":
         raise ConfigError("in replay no job is under way; switch replay off to cancel one")
-    store = JobStore(core.config.home_folder())
-    try:
+    with contextlib.closing(JobStore(core.config.home_folder())) as store:
         jobs = store.jobs(run_id, is_open=True)
         if not jobs:
             others = sorted({job.run_id for job in store.jobs(is_open=True)})
@@ -75,15 +49,9 @@ async def cancel_run(core: Core, run_id: str) -> None:
             )
             raise ConfigError(f"the run {run_id!r} has no batch job under way; {known}")
         store.request_cancel([job.job_uuid for job in jobs])
-        lock = store.lock_run(run_id)
-        try:
+        with store.lock_run(run_id) as is_driver:
             for job in jobs:
-                await _cancel(core, store, job, drives=lock is not None)
-        finally:
-            if lock is not None:
-                lock.release()
-    finally:
-        store.close()
+                await _cancel(core, store, job, drives=is_driver)
 
 
 async def _cancel(core: Core, store: JobStore, job: JobRecord, *, drives: bool) -> None:
@@ -109,8 +77,5 @@ def _read(core: Core, run_id: str | None) -> list[JobRecord]:
     home = core.config.home_folder()
     if core.config.replay == "replay" or not JobStore.exists(home):
         return []
-    store = JobStore(home)
-    try:
+    with contextlib.closing(JobStore(home)) as store:
         return store.jobs(run_id)
-    finally:
-        store.close()

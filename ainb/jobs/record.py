@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 DEFAULT_POLL_SECONDS = 15.0
+CANCELLING = frozenset({"cancelling", "canceling"})
 
 
 class State(StrEnum):
@@ -117,6 +118,16 @@ class JobRecord:
         return self.state is not State.MERGED
 
     @property
-    def may_be_at_provider(self) -> bool:
-        """Whether the provider may be processing it."""
-        return self.state in {State.SUBMITTING, State.SUBMITTED}
+    def is_cancelling(self) -> bool:
+        """Whether the provider is cancelling it."""
+        return self.state is State.SUBMITTED and self.status in CANCELLING
+
+    @property
+    def shown_state(self) -> str:
+        """Its state in one word."""
+        return "cancelling" if self.is_cancelling else str(self.state)
+
+    @property
+    def cost_usd(self) -> float | None:
+        """Cost of its rows in USD once merged; None before, and when unknown."""
+        return None if self.cost_pico_usd is None else self.cost_pico_usd / 10**12

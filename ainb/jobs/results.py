@@ -31,8 +31,8 @@ class ResultFiles:
         self._seen = bytearray(len(numbers))
         self.unknown = self.doubled = self.unreadable = 0
 
-    def __iter__(self) -> Iterator[tuple[int, RequestResult]]:
-        """Number of the request and its result, in the order of the files."""
+    def __iter__(self) -> Iterator[tuple[int, RequestResult | None]]:
+        """Number and result of each request in the order of the files; without a line, last and with None."""
         for result in self._lines():
             if result is None:
                 self.unreadable += 1
@@ -45,6 +45,7 @@ class ResultFiles:
             else:
                 self._seen[number] = 1
                 yield number, result
+        yield from ((number, None) for number, seen in enumerate(self._seen) if not seen)
 
     def is_foreign(self) -> bool:
         """Whether there are results and none of them belongs to the job."""
@@ -55,10 +56,6 @@ class ResultFiles:
                 if result.custom_id in self._numbers:
                     return False
         return found
-
-    def missing(self) -> Iterator[int]:
-        """Numbers of the requests that have had no line; to be asked once all lines are read."""
-        return (number for number, seen in enumerate(self._seen) if not seen)
 
     def remarks(self) -> str | None:
         """One line on what was left out; None when everything fits."""

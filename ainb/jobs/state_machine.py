@@ -37,7 +37,9 @@ def next_step(job: JobRecord, now: float, *, uploads: bool = True) -> Step | Non
         now: Seconds since 1970.
         uploads: Whether the protocol uploads the requests as a file.
     """
-    if is_waiting(job, now) or job.state is State.MERGED:
+    # A wait longer than the maximum means that the clock was set back.
+    is_waiting = now < job.next_at <= now + max(MAX_POLL_SECONDS, job.poll_seconds)
+    if is_waiting or job.state is State.MERGED:
         return None
     if job.state is State.PLANNED:
         if not uploads:
@@ -57,18 +59,11 @@ def sends_nothing(job: JobRecord) -> bool:
     return job.state is State.PLANNED and not job.upload_begun
 
 
-def is_waiting(job: JobRecord, now: float) -> bool:
-    """Whether the next step is not due yet.
-
-    A wait longer than the maximum means that the clock was set back.
-    """
-    return now < job.next_at <= now + max(MAX_POLL_SECONDS, job.poll_seconds)
-
-
 def attached(job: JobRecord, poll_seconds: float) -> JobRecord:
     """The record for another call that continues the job: polls at once, then with that call's wait."""
     job = replace(job, poll_seconds=poll_seconds)
-    return replace(job, polls=0, next_at=0.0) if job.job_id is not None or job.may_be_at_provider else job
+    may_be_sent = job.job_id is not None or job.state in {State.SUBMITTING, State.SUBMITTED}
+    return replace(job, polls=0, next_at=0.0) if may_be_sent else job
 
 
 def poll_wait(job: JobRecord) -> float:
@@ -115,13 +110,7 @@ def created(job: JobRecord, remote: RemoteJob, now: float, *, verified: bool = T
 
 def not_created(job: JobRecord, now: float) -> JobRecord:
     """Record after the provider refused the creation for now."""
-    state = State.UPLOADED if job.input_id is not None else State.PLANNED
-    return replace(_later(job, now), state=state)
-
-
-def may_exist(job: JobRecord, now: float) -> JobRecord:
-    """Record after a creation without response: the job is searched for before another is created."""
-    return _later(job, now)
+    return replace(postponed(job, now), state=_before_creation(job))
 
 
 def not_found(job: JobRecord, now: float) -> JobRecord:
@@ -129,8 +118,7 @@ def not_found(job: JobRecord, now: float) -> JobRecord:
     begun = job.intended_at if job.intended_at is not None else now
     if now - begun < SETTLE_POLLS * job.poll_seconds:
         return replace(job, next_at=now + job.poll_seconds)
-    state = State.UPLOADED if job.input_id is not None else State.PLANNED
-    return replace(job, state=state, polls=0, next_at=0.0)
+    return replace(job, state=_before_creation(job), polls=0, next_at=0.0)
 
 
 def not_this_one(job: JobRecord, now: float) -> JobRecord:
@@ -154,11 +142,12 @@ def polled(job: JobRecord, remote: RemoteJob, now: float) -> JobRecord:
     if remote.state == "ended" and fault is not None and fault.code == QUEUE_FULL:
         # Nothing was processed. The same file is submitted again later, when the provider's queue may have
         # room.
-        state = State.UPLOADED if job.input_id is not None else State.PLANNED
-        others = (*job.not_ours, remote.job_id)
-        later = _later(job, now)
         return replace(
-            later, state=state, job_id=None, not_ours=others, status=QUEUE_FULL, fault=fault.message
+            not_created(job, now),
+            job_id=None,
+            not_ours=(*job.not_ours, remote.job_id),
+            status=QUEUE_FULL,
+            fault=fault.message,
         )
     job = replace(_seen(job, remote), polls=job.polls + 1)
     if remote.state != "ended":
@@ -169,9 +158,10 @@ def polled(job: JobRecord, remote: RemoteJob, now: float) -> JobRecord:
     return job
 
 
-def unreachable(job: JobRecord, now: float) -> JobRecord:
-    """Record after a step that failed for now and is repeated later."""
-    return _later(job, now)
+def postponed(job: JobRecord, now: float) -> JobRecord:
+    """Record after a step that failed for now, or without a response: the next step is due after a wait."""
+    job = replace(job, polls=job.polls + 1)
+    return replace(job, next_at=now + poll_wait(job))
 
 
 def is_young(job: JobRecord, now: float) -> bool:
@@ -216,6 +206,5 @@ def _seen(job: JobRecord, remote: RemoteJob) -> JobRecord:
     )
 
 
-def _later(job: JobRecord, now: float) -> JobRecord:
-    job = replace(job, polls=job.polls + 1)
-    return replace(job, next_at=now + poll_wait(job))
+def _before_creation(job: JobRecord) -> State:
+    return State.UPLOADED if job.input_id is not None else State.PLANNED

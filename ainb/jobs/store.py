@@ -12,18 +12,18 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import AinbError
 from ainb.jobs.record import JobRecord, State
-from ainb.jobs.run_lock import RunLock
+from ainb.jobs.run_lock import hold_lock
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import close_with
+from ainb.stores.sqlite import close_with, transaction
 
 FOLDER = "jobs"
 FILE_NAME = "jobs.sqlite3"
@@ -46,8 +46,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS requests_claim ON requests (claim) WHERE claim
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedRequest:
+class PlannedRequest(NamedTuple):
     """One line of a job's file.
 
     Attributes:
@@ -110,14 +109,7 @@ class JobStore:
         got: list[int] = []
         with self._writing() as db:
             for place, item in enumerate(requests):
-                values = (
-                    job.job_uuid,
-                    len(got),
-                    item.custom_id,
-                    item.row_key,
-                    item.claim,
-                    item.estimate_pico_usd,
-                )
+                values = (job.job_uuid, len(got), *item)
                 # Another kernel may have claimed the row since it was checked.
                 if db.execute("INSERT OR IGNORE INTO requests VALUES (?, ?, ?, ?, ?, ?)", values).rowcount:
                     got.append(place)
@@ -196,12 +188,11 @@ class JobStore:
         """The requests of an open job, in the order of its file."""
         with self._lock:
             found = self._db.execute(
-                "SELECT custom_id, row_key, claim, estimate_pico_usd FROM requests WHERE job_uuid = ? ORDER "
-                "BY number",
+                "SELECT custom_id, row_key, claim, estimate_pico_usd FROM requests"
+                " WHERE job_uuid = ? ORDER BY number",
                 (job_uuid,),
             ).fetchall()
-        names = ("custom_id", "row_key", "claim", "estimate_pico_usd")
-        return [PlannedRequest(**dict(zip(names, row, strict=True))) for row in found]
+        return [PlannedRequest(*row) for row in found]
 
     def holder(self, claim: str) -> tuple[str, str] | None:
         """The open job that holds a row and the row's custom id in it, or None."""
@@ -227,9 +218,9 @@ class JobStore:
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    def lock_run(self, run_id: str) -> RunLock | None:
-        """Lock for driving a run's jobs; None while another kernel holds it."""
-        return RunLock.take(self.folder / f"{run_id}.lock")
+    def lock_run(self, run_id: str) -> contextlib.AbstractContextManager[bool]:
+        """Lock for driving a run's jobs in a ``with`` block; yields False while another kernel holds it."""
+        return hold_lock(self.folder / f"{run_id}.lock")
 
     def close(self) -> None:
         """Close the database."""
@@ -243,14 +234,8 @@ class JobStore:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("ROLLBACK")
-                raise
-            self._db.execute("COMMIT")
+        with self._lock, transaction(self._db):
+            yield self._db
 
     def _migrate(self) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]

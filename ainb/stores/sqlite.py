@@ -17,7 +17,7 @@ import os
 import secrets
 import sqlite3
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,23 @@ def _close_connection(connection: sqlite3.Connection, process: int) -> None:
 def is_locked(error: Exception) -> bool:
     """Whether a statement failed because another connection holds a lock."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the write lock in this block: commits at its end, rolls back after an error.
+
+    Args:
+        connection: Opened with ``isolation_level=None``.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        with contextlib.suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def insert_rows(

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pydantic.alias_generators import to_camel
 
 import ainb
-from ainb.batch.files import OrderedFile
+from ainb.batch.files import OrderedFile, OutputGuard
 from ainb.batch.input.cells import check_fields, json_text
 from ainb.batch.results.frame import Results
 from ainb.batch.results.row_result import RowResult
@@ -66,9 +66,10 @@ def write_and_read(result, folder, end):
     """Write the result to a file and return the rows of the file."""
     path = folder / f"t{end}"
     path.unlink(missing_ok=True)
-    file = OrderedFile(path, fields=DTYPES)
+    guard = OutputGuard(folder / "home")
+    file = OrderedFile(path, fields=DTYPES, keep=(), csv_formulas="escape", guard=guard, notify=str)
     file.put(0, result)
-    file.close()
+    file.close(complete=True)
     if end == ".csv":
         with path.open(encoding="utf-8", newline="") as lines:
             return list(csv.reader(lines))[1:]

@@ -12,8 +12,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from ainb.batch import BatchFailedError
-from ainb.errors import ConfigError
+from ainb.batch import BatchFailedError, preview_rows
+from ainb.errors import ConfigError, NotConfirmedError
 from ainb.testing import Step, script
 
 
@@ -204,6 +204,31 @@ def test_a_refused_prompt_costs_an_iterator_no_row(session, make, task):
             session.map(rows, task)
     with pytest.raises(ConfigError):
         session.map(rows, "{word}", schema=3)
+    assert list(session.map(rows, "{word}")["reply"]) == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"rows_per_call": 2}, ConfigError),
+        ({"batch_api": True}, ConfigError),
+        ({"confirm_above_usd": 0, "model": "openai:gpt-5.4-nano"}, NotConfirmedError),
+        ({"out": "no/such/folder/t.csv"}, ConfigError),
+        ({"keep": ["nope"]}, ConfigError),
+    ],
+)
+@pytest.mark.parametrize("make", [iter, lambda rows: (row for row in rows)])
+def test_a_batch_refused_before_it_is_sent_costs_an_iterator_no_row(
+    session, monkeypatch, make, options, error
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "a key")
+    rows = make([{"word": "x"}, {"word": "y"}])
+
+    for _ in range(2):
+        with pytest.raises(error):
+            session.map(rows, "{word}", **options)
+    with pytest.raises(ConfigError, match="a dry run reads the first rows"):
+        preview_rows(session.core, rows, "{word}", {})
     assert list(session.map(rows, "{word}")["reply"]) == ["x", "y"]
 
 

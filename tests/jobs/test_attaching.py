@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import contextlib
 import threading
 import time
 from decimal import Decimal
@@ -11,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 import ainb
-from ainb.jobs import Delivery
+from ainb.jobs import Delivery, JobRecord, JobStore, PlannedRequest
 from tests.jobs.batch_server import BatchServer, Behaviour
 from tests.jobs.test_batch_api import BOTH, PROMPT, notices, spent_at, spent_in
 
@@ -171,6 +172,24 @@ def test_a_job_without_a_running_call_is_cancelled_too(make_session, texts, anth
         assert server.jobs[0].status in {"cancelling", "cancelled"}
         frame = session.map(texts, PROMPT, batch_api=True)
         assert list(frame["status"]) == ["ok", "error"] * 10
+
+
+@BOTH
+def test_a_planned_job_that_another_kernel_drives_is_only_marked_as_cancelled(make_session, anthropic):
+    with BatchServer([STUCK]) as server:
+        session = make_session(server, anthropic=anthropic)
+        names = {"provider": "anthropic" if anthropic else "openai", "model": "m", "account": "another"}
+        job = JobRecord(
+            job_uuid="u", run_id="r", endpoint=server.base_url, rows=1, requests=1, planned_at=1.0, **names
+        )
+        with contextlib.closing(JobStore(session.core.config.home_folder())) as store:
+            store.plan(job, "identity", [PlannedRequest("custom", "key", "claim")])
+            with store.lock_run("r"):
+                shown = session.cancel_batch_jobs("r")
+
+            assert shown["state"].tolist() == ["planned"]
+            assert store.is_cancel_requested("u")
+        assert not server.jobs
 
 
 def test_cancelling_what_is_not_under_way_names_what_is(make_session, texts):

@@ -138,14 +138,14 @@ def test_no_schedule_of_answers_and_crashes_creates_a_second_job(seed):
             if made and not crash:
                 job = machine.created(job, remote(job_id=made), now)
             elif not made and not crash:
-                job = machine.not_created(job, now) if rng.random() < 0.5 else machine.may_exist(job, now)
+                job = machine.not_created(job, now) if rng.random() < 0.5 else machine.postponed(job, now)
         elif step is Step.FIND:
             found = [name for name in provider.alive if name not in job.not_ours]
             job = machine.created(job, remote(job_id=found[0]), now) if found else machine.not_found(job, now)
         elif step is Step.POLL:
-            job = machine.unreachable(job, now) if crash else provider.poll(job, now)
+            job = machine.postponed(job, now) if crash else provider.poll(job, now)
         elif step is Step.FETCH:
-            job = machine.unreachable(job, now) if crash else machine.fetched(job)
+            job = machine.postponed(job, now) if crash else machine.fetched(job)
         elif step is Step.MERGE:
             break
     assert job.state is State.FETCHED

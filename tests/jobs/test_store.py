@@ -78,14 +78,13 @@ def test_a_merged_job_lets_go_of_its_rows_and_files(store):
 
 def test_a_run_is_driven_by_one_kernel_at_a_time(store, tmp_path):
     other = JobStore(tmp_path)
-    lock = store.lock_run("r")
-    assert lock is not None
-    assert other.lock_run("r") is None
-    assert other.lock_run("another") is not None
-    lock.release()
-    again = other.lock_run("r")
-    assert again is not None
-    again.release()
+    with store.lock_run("r") as first:
+        with other.lock_run("r") as second, other.lock_run("another") as another:
+            assert (first, second, another) == (True, False, True)
+        with other.lock_run("r") as second:
+            assert not second
+    with other.lock_run("r") as again:
+        assert again
     other.close()
 
 

@@ -6,8 +6,7 @@ import json
 import re
 from typing import Any
 
-from ainb.batch.input.source import is_missing
-from ainb.plain import join_surrogates
+from ainb.plain import is_missing, join_surrogates
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")

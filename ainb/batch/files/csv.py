@@ -71,15 +71,13 @@ class CsvFile:
             header = next((fields for _, fields in self._parse(text) if fields), None)
         if header is None:
             raise ConfigError(f"{self._path.name} is empty; give a file with a header line and rows")
-        others = {";": "';'", "\t": "'\\t'", "|": "'|'"}
-        if len(header) == 1 and not self._separator_given:
-            for other, written in others.items():
-                if other in header[0]:
-                    separator = self._dialect["delimiter"]
-                    raise ConfigError(
-                        f"{self._path.name}, line 1: no {separator!r} but {written} between the names; "
-                        f"give read={{'sep': {written}}}"
-                    )
+        other = next((mark for mark in ";\t|" if mark in header[0]), None)
+        if len(header) == 1 and other is not None and not self._separator_given:
+            separator = self._dialect["delimiter"]
+            raise ConfigError(
+                f"{self._path.name}, line 1: no {separator!r} but {other!r} between the names; "
+                f"give read={{'sep': {other!r}}}"
+            )
         return header
 
     def _check(self, limit: int | None) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gzip
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,14 +15,7 @@ from ainb.batch.files.parquet import ParquetWriter
 from ainb.batch.files.stream import TemporaryFile
 from ainb.batch.files.suffixes import WRITABLE, format_of, suffix_of
 from ainb.batch.files.table import need_module
-from ainb.batch.files.writers import (
-    ByteStream,
-    CsvWriter,
-    Formulas,
-    JsonLinesWriter,
-    PieceWriter,
-    gzip_stream,
-)
+from ainb.batch.files.writers import CsvWriter, Formulas, JsonLinesWriter
 from ainb.batch.results.frame import Results, column_name
 from ainb.batch.results.row_result import RowResult
 from ainb.errors import ConfigError
@@ -29,6 +23,8 @@ from ainb.errors import ConfigError
 PIECE_ROWS = 10_000
 SHOWN_NAMES = 6
 WRITTEN_BY_THE_MODEL = ("reply", "error_message")
+# Each writes a table in pieces; all pieces have the columns of the first one.
+Writer = CsvWriter | JsonLinesWriter | ParquetWriter
 
 
 class OrderedFile:
@@ -42,8 +38,12 @@ class OrderedFile:
         fields: Columns of the replies' fields and their dtype; None when each reply has its own fields.
         keep: Input columns in front of the result.
         csv_formulas: Whether the model's texts that a spreadsheet would run are escaped in CSV.
-        guard: Registers the file as written by ainb; None does not register it.
+        guard: Registers the file as written by ainb.
         notify: Receives notices about values that the file cannot hold.
+
+    Attributes:
+        path: The target.
+        carries: The input columns, which must be read although the prompt may not use them.
 
     Raises:
         ConfigError: The suffix is unknown, the folder does not exist, or a package is missing.
@@ -54,19 +54,19 @@ class OrderedFile:
         path: str | Path,
         *,
         fields: Mapping[str, str] | None,
-        keep: tuple[str, ...] = (),
-        csv_formulas: Formulas = "escape",
-        guard: OutputGuard | None = None,
-        notify: Callable[[str], object] = str,
+        keep: tuple[str, ...],
+        csv_formulas: Formulas,
+        guard: OutputGuard,
+        notify: Callable[[str], object],
     ) -> None:
         self.path = Path(path).expanduser()
         self._format = format_of(self.path, f"out={str(path)!r}", WRITABLE)
         if not self.path.parent.is_dir():
             raise ConfigError(f"the folder of out={str(path)!r} does not exist; make it first")
         if self._format == "parquet":
-            need_module(self.path, "pyarrow.parquet", "parquet")
+            need_module(f"{self.path.name} needs", "pyarrow.parquet", "parquet")
+        self.carries = keep
         self._fields = fields
-        self._keep = keep
         self._formulas = csv_formulas
         self._guard = guard
         self._notify = notify
@@ -76,12 +76,13 @@ class OrderedFile:
         self._next = 0
         self._piece: list[tuple[tuple[Any, ...], RowResult]] = []
         self._stream: TemporaryFile | None = None
-        self._writer: PieceWriter | None = None
+        self._writer: Writer | None = None
+        self._written: Path | None = None
 
-    def carry(self, position: int, row: Mapping[str, Any]) -> None:
-        """Keep the input columns of a row until it is written."""
-        if self._keep:
-            self._carried[position] = tuple(row.get(name) for name in self._keep)
+    def start(self, position: int, row: Any) -> None:
+        """Keep the input columns of a row, before it is sent, until it is written."""
+        if self.carries and isinstance(row, Mapping):
+            self._carried[position] = tuple(row.get(name) for name in self.carries)
 
     def put(self, position: int, result: RowResult) -> None:
         """Add the result of a row; it is written once all rows before it have ended."""
@@ -93,18 +94,22 @@ class OrderedFile:
             if len(self._piece) >= PIECE_ROWS:
                 self._flush()
 
-    def close(self, *, complete: bool = True) -> Path | None:
+    def frame(self) -> None:
+        """None, because the results are in the file."""
+
+    def result(self) -> Path:
+        """Path of the written file; an incomplete one has ``.partial`` before its suffix."""
+        return self._written or self.path
+
+    def close(self, *, complete: bool) -> None:
         """Write the remaining rows and move the file into place.
 
         Args:
             complete: Whether all rows have ended. Otherwise the target is not changed, and the finished
                 rows are written to a file beside it with ``.partial`` before the suffix.
-
-        Returns:
-            Path of the file that was written, or None.
         """
         try:
-            return self._finish(complete=complete)
+            self._written = self._finish(complete=complete)
         finally:
             if self._stream is not None:
                 self._stream.discard()
@@ -136,8 +141,6 @@ class OrderedFile:
         return target
 
     def _remember(self, target: Path, stream: TemporaryFile, *, complete: bool) -> None:
-        if self._guard is None:
-            return
         # If the list cannot be written, the next run refuses to replace this file; the result is kept.
         with contextlib.suppress(OSError):
             self._guard.record(target, stream.size, stream.digest())
@@ -152,7 +155,7 @@ class OrderedFile:
     def _free(self, path: Path) -> Path:
         """The path itself, or one beside it if a file that ainb did not write has this path."""
         with contextlib.suppress(OSError):
-            if not path.exists() or (self._guard is not None and self._guard.owns(path)):
+            if not path.exists() or self._guard.owns(path):
                 return path
         return path.with_name(f"{secrets.token_hex(4)}.{path.name}")
 
@@ -167,7 +170,7 @@ class OrderedFile:
             frame[name] = frame[name].astype("string")
         kept = {
             f"{name}_input" if name in frame.columns else name: [carried[place] for carried, _ in self._piece]
-            for place, name in enumerate(self._keep)
+            for place, name in enumerate(self.carries)
         }
         if self._writer is None:
             self._stream = TemporaryFile(self.path.resolve(), self._notify)
@@ -175,35 +178,19 @@ class OrderedFile:
         self._writer.write(kept, frame)
         self._piece.clear()
 
-    def _open(self, stream: TemporaryFile) -> PieceWriter:
+    def _open(self, stream: TemporaryFile) -> Writer:
         end = suffix_of(self.path) or ""
         if self._format == "parquet":
             return ParquetWriter(stream)
-        file: ByteStream = gzip_stream(stream) if end.endswith(".gz") else stream
-        writer: PieceWriter
+        # Without a timestamp, so that equal results give equal files.
+        is_packed = end.endswith(".gz")
+        file = gzip.GzipFile(filename="", fileobj=stream, mode="wb", mtime=0) if is_packed else stream
         if self._format == "jsonl":
-            writer = JsonLinesWriter(file)
-        else:
-            separator = "\t" if end.startswith(".tsv") else ","
-            writer = CsvWriter(file, separator=separator, escaped=self._written_by_the_model())
-        return writer if file is stream else _GzipWriter(writer, file)
+            return JsonLinesWriter(file)
+        separator = "\t" if end.startswith(".tsv") else ","
+        return CsvWriter(file, separator=separator, escaped=self._written_by_the_model())
 
     def _written_by_the_model(self) -> set[str]:
         if self._formulas == "keep":
             return set()
         return {*WRITTEN_BY_THE_MODEL, *map(column_name, self._fields or ())}
-
-
-class _GzipWriter:
-    """A writer into a gzip stream, which must be closed to complete the file."""
-
-    def __init__(self, writer: PieceWriter, file: ByteStream) -> None:
-        self._writer = writer
-        self._file = file
-
-    def write(self, kept: Mapping[str, list[Any]], frame: Any) -> None:
-        self._writer.write(kept, frame)
-
-    def close(self) -> None:
-        self._writer.close()
-        self._file.close()

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ainb.batch.files.cells import cell_text
 from ainb.batch.files.table import check_options, distinct_labels, need_module
 from ainb.errors import ConfigError
 
@@ -32,7 +33,7 @@ class ParquetTable:
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
         check_options(path, read, ())
-        need_module(path, "pyarrow.parquet", "parquet")
+        need_module(f"{path.name} needs", "pyarrow.parquet", "parquet")
         from pyarrow import ArrowException, parquet
 
         self._path = path
@@ -89,7 +90,9 @@ class ParquetWriter:
             is_object = str(values.dtype) == "object"
             columns[str(name)] = _array(values.tolist()) if is_object else pa.array(values, from_pandas=True)
         if self._writer is None:
-            fields = [pa.field(name, _open_type(column.type)) for name, column in columns.items()]
+            # An empty column becomes text, because its later values are unknown.
+            types = {name: column.type for name, column in columns.items()}
+            fields = [(name, pa.string() if pa.types.is_null(of) else of) for name, of in types.items()]
             self._schema = pa.schema(fields)
             self._writer = parquet.ParquetWriter(self._file, self._schema)
         arrays = [_cast(columns[field.name], field.type) for field in self._schema]
@@ -135,13 +138,4 @@ def _fitting(value: Any, dtype: Any) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    from ainb.batch.files.cells import cell_text
-
     return None if value is None else cell_text(value)
-
-
-def _open_type(dtype: Any) -> Any:
-    """The type of a column; text if it is empty in the first piece, because later values are unknown."""
-    import pyarrow as pa
-
-    return pa.string() if pa.types.is_null(dtype) else dtype

@@ -10,11 +10,12 @@ from ainb.batch.files.csv import CsvFile
 from ainb.batch.files.jsonl import JsonLinesFile
 from ainb.batch.files.parquet import ParquetTable
 from ainb.batch.files.suffixes import FORMATS, format_of
-from ainb.batch.files.table import TableFile
 from ainb.batch.files.xlsx import ExcelFile
-from ainb.batch.input.source import Source, check_count, chosen_positions
+from ainb.batch.input.source import Source, chosen_positions
 from ainb.errors import ConfigError
 
+# A file that was checked, with its columns and their length; its rows can be read any number of times.
+TableFile = CsvFile | JsonLinesFile | ParquetTable | ExcelFile
 _READERS: dict[str, Callable[[Path, Mapping[str, Any], int | None], TableFile]] = {
     "csv": CsvFile,
     "jsonl": JsonLinesFile,
@@ -45,8 +46,6 @@ def file_source(
         ConfigError: There is no such file, its format is unknown, or it cannot be read; the message names
             the fix.
     """
-    check_count("limit", limit)
-    check_count("sample", sample)
     file = Path(path).expanduser()
     if not file.is_file():
         raise ConfigError(f"there is no file {str(path)!r}; give the path of a {', '.join(FORMATS)} file")

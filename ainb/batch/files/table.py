@@ -1,30 +1,14 @@
-"""`TableFile`: protocol class of file readers, and checks that they share."""
+"""Checks and labels that the readers of all formats share."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ainb.errors import ConfigError
 from ainb.suggestions import closest
-
-
-class TableFile(Protocol):
-    """A table file that was checked and can be read any number of times.
-
-    Attributes:
-        columns: Labels, each once.
-        length: Number of rows, at most the limit.
-    """
-
-    columns: tuple[str, ...]
-    length: int
-
-    def rows(self, names: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-        """The rows in order, with at least the columns of these labels; an empty cell is None."""
-        ...
 
 
 def check_options(path: Path, given: Mapping[str, Any], known: Sequence[str]) -> None:
@@ -40,8 +24,13 @@ def check_options(path: Path, given: Mapping[str, Any], known: Sequence[str]) ->
             )
 
 
-def need_module(path: Path, module: str, extra: str) -> None:
+def need_module(what: str, module: str, extra: str) -> None:
     """Check that the module of a format is installed.
+
+    Args:
+        what: Beginning of the message, such as ``table.xlsx needs``.
+        module: The module.
+        extra: The extra of ainb that installs it.
 
     Raises:
         ConfigError: It is not; the message names the extra that installs it.
@@ -50,8 +39,7 @@ def need_module(path: Path, module: str, extra: str) -> None:
         importlib.import_module(module)
     except ImportError:
         raise ConfigError(
-            f"{path.name} needs {module.partition('.')[0]}; "
-            f"install it with pip install 'ainb-notebook[{extra}]'"
+            f"{what} {module.partition('.')[0]}; install it with pip install 'ainb-notebook[{extra}]'"
         ) from None
 
 

@@ -6,28 +6,16 @@ import gzip
 import io
 import json
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.batch.files.cells import cell_text, escape_formula
-from ainb.batch.input.source import is_missing
+from ainb.plain import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Formulas = Literal["escape", "keep"]
 ByteStream = io.RawIOBase | gzip.GzipFile
-
-
-class PieceWriter(Protocol):
-    """Writes a table in pieces; all pieces have the columns of the first one."""
-
-    def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
-        """Append rows: kept input columns in front, then the results."""
-        ...
-
-    def close(self) -> None:
-        """Write the end of the table."""
-        ...
 
 
 class CsvWriter:
@@ -47,7 +35,7 @@ class CsvWriter:
         self._has_header = False
 
     def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
-        """Append rows; the first call writes the header before them."""
+        """Append rows: kept input columns in front, then the results. The first call writes the header."""
         out = io.StringIO()
         if not self._has_header:
             self._has_header = True
@@ -58,7 +46,8 @@ class CsvWriter:
         self._file.write(out.getvalue().encode())
 
     def close(self) -> None:
-        """No effect: a CSV file has no footer."""
+        """Close the stream, which completes a gzip file."""
+        self._file.close()
 
     def _texts(self, name: str, values: Any) -> list[str]:
         texts = [cell_text(value) for value in values]
@@ -81,7 +70,7 @@ class JsonLinesWriter:
         self._file = file
 
     def write(self, kept: Mapping[str, list[Any]], frame: pd.DataFrame) -> None:
-        """Append rows."""
+        """Append rows: kept input columns in front, then the results."""
         names = [*kept, *map(str, frame.columns)]
         columns = [*kept.values(), *(frame[name].tolist() for name in frame.columns)]
         rows = (dict(zip(names, map(_plain, values), strict=True)) for values in zip(*columns, strict=True))
@@ -89,13 +78,9 @@ class JsonLinesWriter:
         self._file.write("".join(f"{json.dumps(row, default=str)}\n" for row in rows).encode())
 
     def close(self) -> None:
-        """No effect: the format has no footer."""
+        """Close the stream, which completes a gzip file."""
+        self._file.close()
 
 
 def _plain(value: Any) -> Any:
     return None if is_missing(value) else value
-
-
-def gzip_stream(file: io.RawIOBase) -> gzip.GzipFile:
-    """A gzip stream into `file` without a timestamp, so that equal results give equal files."""
-    return gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0)

@@ -32,7 +32,7 @@ class ExcelFile:
 
     def __init__(self, path: Path, read: Mapping[str, Any], limit: int | None = None) -> None:
         check_options(path, read, OPTIONS)
-        need_module(path, "openpyxl", "excel")
+        need_module(f"{path.name} needs", "openpyxl", "excel")
         lines = (cells for cells in _sheet(path, read) if any(cell is not None for cell in cells))
         header = next(lines, None)
         if header is None:
@@ -61,19 +61,15 @@ def _sheet(path: Path, read: Mapping[str, Any]) -> Iterator[list[Any]]:
         try:
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         except Exception as error:  # noqa: BLE001 - zipfile and the XML parsers have no common base
-            raise ConfigError(_unreadable(path, error)) from None
+            raise ConfigError(
+                f"{path.name} cannot be read as an .xlsx workbook ({' '.join(str(error).split())}); "
+                "save it as .xlsx without a password, or as CSV"
+            ) from None
         try:
             for cells in _chosen(book, path, read).iter_rows():
                 yield [_value(cell) for cell in cells]
         finally:
             book.close()
-
-
-def _unreadable(path: Path, error: Exception) -> str:
-    return (
-        f"{path.name} cannot be read as an .xlsx workbook ({' '.join(str(error).split())}); "
-        "save it as .xlsx without a password, or as CSV"
-    )
 
 
 def _chosen(book: Any, path: Path, read: Mapping[str, Any]) -> Any:

@@ -5,33 +5,13 @@ from __future__ import annotations
 from decimal import ROUND_UP, Decimal
 
 from ainb.batch.forecast.forecast import Forecast, forecast
-from ainb.batch.forecast.past_outputs import PastOutputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.source import Source
 from ainb.batch.options import BatchOptions
 from ainb.core import Core
 from ainb.errors import NotConfirmedError
-from ainb.events import Notice
 from ainb.pipeline.budget import read_usd
 from ainb.pricing import format_usd
-
-
-def past_outputs(core: Core) -> PastOutputs:
-    """Output tokens of earlier batches of the session's home; none in replay, which uses no home."""
-    return PastOutputs(None if core.config.replay == "replay" else core.config.home_folder())
-
-
-def forecast_for(core: Core, source: Source, calls: TemplateCalls, options: BatchOptions) -> Forecast | None:
-    """The forecast of a batch; see `forecast`."""
-    request = calls.request
-    return forecast(
-        source,
-        calls,
-        prices=core.prices,
-        past=past_outputs(core).mean(calls),
-        usual=core.log.usual_output_tokens(request.provider, request.model),
-        batch_api=options.batch_api,
-    )
 
 
 def announce(core: Core, source: Source, calls: TemplateCalls, options: BatchOptions) -> None:
@@ -45,9 +25,9 @@ def announce(core: Core, source: Source, calls: TemplateCalls, options: BatchOpt
     asks = limit is not None and core.config.replay != "replay" and not calls.free
     if options.watcher is None and not asks:
         return
-    found = forecast_for(core, source, calls, options)
+    found = forecast(core, source, calls, batch_api=options.batch_api)
     if options.watcher is not None and found is not None:
-        core.runtime.sink(Notice(found.text, "forecast"))
+        core.notify(found.text, "forecast")
     if asks and limit is not None:
         _confirm(core, found, limit)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ainb import pricing, tokens
 from ainb.batch.forecast.layout import ENTRY_TOKENS, Layout, layouts_of
+from ainb.batch.forecast.past_outputs import PastOutputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.source import Source
+from ainb.core import Core
 from ainb.errors import AinbError
 from ainb.messages import Call, Usage
 
@@ -91,25 +94,22 @@ class Forecast:
         return f"{counts}, {self.price.text} as batch jobs, {pricing.format_usd(self.live.likely)} live"
 
 
-def forecast(
-    source: Source,
-    calls: TemplateCalls,
-    *,
-    prices: pricing.Prices,
-    past: float | None = None,
-    usual: int | None = None,
-    batch_api: bool = False,
-) -> Forecast | None:
+def past_outputs(core: Core) -> PastOutputs:
+    """Output tokens of earlier batches of the session's home; none in replay, which uses no home."""
+    return PastOutputs(None if core.config.replay == "replay" else core.config.home_folder())
+
+
+def forecast(core: Core, source: Source, calls: TemplateCalls, *, batch_api: bool) -> Forecast | None:
     """Forecast of all rows, extrapolated from the first hundred.
 
     None if the rows cannot be read twice or no row can be filled.
 
+    The expected output is that of past replies to the same template or schema, else of the model's replies.
+
     Args:
+        core: Core of the session.
         source: The rows; only a source with a length can be read in advance.
         calls: Calls of the rows; ``max_tokens`` of their request bounds the output.
-        prices: Price lists.
-        past: Mean output of past replies to the same template or schema; None when unknown.
-        usual: Output of a typical reply of the model; None when unknown.
         batch_api: Whether the rows are sent as batch jobs.
     """
     if not source.length:
@@ -125,7 +125,9 @@ def forecast(
         distinct[call.row_key] = call  # identical rows are sent once
     if not distinct:
         return None
-    made = list(distinct.values())
+    made, prices = list(distinct.values()), core.prices
+    past = past_outputs(core).mean(calls)
+    usual = core.log.usual_output_tokens(calls.request.provider, calls.request.model)
     expected = [
         pricing.expected_output(call.request, past=past, usual=usual, instruction=calls.template.text)
         for call in made
@@ -154,12 +156,11 @@ def _laid_out(
     """The forecast of rows that are laid out for a prompt cache or packed, with the plain forecast."""
     as_plain, as_sent = layouts
     a_call, entry = as_sent.rows / as_sent.calls, ENTRY_TOKENS if as_sent.calls < as_sent.rows else 0
-    likely = sum(item.tokens for item in expected) / len(expected)
-    thinking = sum(item.thinking for item in expected) / len(expected)  # once per call
-    low, high = (
-        sum(values) / len(expected) for values in ([e.low for e in expected], [e.high for e in expected])
+    low, likely, high, thinking = (
+        statistics.fmean(getattr(item, name) for item in expected)
+        for name in ("low", "tokens", "high", "thinking")
     )
-    a_call_likely = a_call * (entry + likely - thinking) + thinking
+    a_call_likely = a_call * (entry + likely - thinking) + thinking  # a call thinks once
     ends = [round(a_call_likely * share / likely) for share in (low, likely, high)]
     return dataclasses.replace(
         plain,

@@ -49,11 +49,8 @@ def row_first_hint(source: Source, calls: TemplateCalls, *, prices: pricing.Pric
     plain = dataclasses.replace(moved, read=False)
     if known:  # the text before the row is cached already
         plain = dataclasses.replace(moved, shared=known, own=max(0, typical - known))
-    costs = [layout.cost(prices, calls, output=0) for layout in (plain, moved)]
-    if None in costs:
-        return None
-    before, after = (cost for cost in costs if cost is not None)
-    if before - after < before * LEAST_SHARE:
+    before, after = (layout.cost(prices, calls, output=0) for layout in (plain, moved))
+    if before is None or after is None or before - after < before * LEAST_SHARE:
         return None
     saved, whole_price = pricing.format_usd(before - after), pricing.format_usd(before)
     return f"the instruction follows the row; put it first to save about {saved} of {whole_price}"
@@ -111,13 +108,11 @@ class Layout:
             cache_read_input_tokens=None,
             cache_creation_input_tokens=self.shared if self.read else None,
         )
-        costs = [
+        first_usd, usual_usd = (
             prices.cost(request.provider, request.model, usage, free=calls.free)[0]
             for usage in (first, usual)
-        ]
-        if costs[0] is None or costs[1] is None:
-            return None
-        return costs[0] + costs[1] * (self.calls - 1)
+        )
+        return None if first_usd is None or usual_usd is None else first_usd + usual_usd * (self.calls - 1)
 
 
 def layouts_of(calls: TemplateCalls, counts: Sequence[int], rows: float) -> tuple[Layout, Layout] | None:

@@ -30,13 +30,20 @@ def open_rows(data: Any, task: Any, names: Mapping[str, Any], given: dict[str, A
     if isinstance(task, str):
         # Errors that do not depend on the rows are raised before the first row is read from an iterator.
         Template(task.strip(), columns=None, names=names)
-    limit, sample = plain_scalar(given.pop("limit", None)), plain_scalar(given.pop("sample", None))
+    limit, sample = _take_count(given, "limit"), _take_count(given, "sample")
     read = given.pop("read", None)
     if is_path(data):
         return file_source(data, read=read, limit=limit, sample=sample)
     if read is not None:
         raise ConfigError(f"read= is for files; the rows are {type(data).__name__}")
     return read_source(data, limit=limit, sample=sample)
+
+
+def _take_count(given: dict[str, Any], name: str) -> int | None:
+    number = plain_scalar(given.pop(name, None))
+    if number is None or (type(number) is int and number >= 0):
+        return number
+    raise ConfigError(f"{name} must be a whole number of rows, 0 or more; it is {number!r}")
 
 
 @contextmanager

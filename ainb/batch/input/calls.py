@@ -8,7 +8,7 @@ import inspect
 import json
 from collections.abc import Callable, Mapping
 from types import CodeType
-from typing import Any, Protocol
+from typing import Any
 
 from ainb.batch.input.cells import check_fields
 from ainb.batch.input.shared_prefix import shared_prefix
@@ -26,58 +26,7 @@ from ainb.providers.parameters import check_parameters
 from ainb.redaction import redact
 from ainb.suggestions import closest
 
-DEFAULT_BATCH_OPTIONS = BatchOptions()
 _REQUEST_FIELDS = [item.name for item in dataclasses.fields(Request) if item.name != "messages"]
-
-
-class RowCalls(Protocol):
-    """Builds one call per row.
-
-    Attributes:
-        title: The template or the function's name, for display.
-        model: ``provider:model``.
-        uses: Columns that a row must have; None when the item is passed on as a whole.
-        identity: Hash of the work; with the session's home and the notebook it identifies a run.
-        schema: Schema of the replies; None without one.
-        fields: Columns of the replies' fields and their dtype; None when a function's replies have their own.
-        slots: Number of calls that the model answers at the same time; None when unknown.
-    """
-
-    title: str
-    model: str
-    uses: tuple[str, ...] | None
-    identity: tuple[Any, ...]
-    schema: Schema | None
-    fields: Mapping[str, str] | None
-    slots: int | None
-
-    def result(self, reply: Reply) -> RowResult:
-        """Result of a row with this reply.
-
-        Raises:
-            Exception: A serialiser of the user's model failed.
-        """
-        ...
-
-    def is_plain_row(self, row: Any) -> bool:
-        """Whether `make` runs no user code, which may block."""
-        ...
-
-    def is_plain_reply(self, reply: Reply) -> bool:
-        """Whether `result` runs no user code."""
-        ...
-
-    def sample(self) -> Call:
-        """A call with everything but the content of a row."""
-        ...
-
-    def make(self, row: Any, *, run_id: str) -> Call:
-        """Build the call of a row; its `row_key` is the hash of its request.
-
-        Raises:
-            InvalidPromptError: A used cell is empty or missing.
-        """
-        ...
 
 
 class TemplateCalls:
@@ -91,6 +40,13 @@ class TemplateCalls:
         options: Options of the batch.
 
     Attributes:
+        title: The template, for display.
+        model: ``provider:model``.
+        uses: Columns that a row must have.
+        identity: Hash of the work; with the session's home and the notebook it identifies a run.
+        schema: Schema of the replies; None without one.
+        fields: Columns of the replies' fields and their dtype.
+        slots: Number of calls that the model answers at the same time; None when unknown.
         free: Whether calls cost nothing.
         fallback: Models that may answer instead of the first.
         rows_per_call: Number of rows in one call.
@@ -107,7 +63,7 @@ class TemplateCalls:
         given: dict[str, Any],
         *,
         schema: Schema | None,
-        options: BatchOptions = DEFAULT_BATCH_OPTIONS,
+        options: BatchOptions,
     ) -> None:
         check_parameters(
             given.keys() - CALL_OPTIONS,
@@ -144,19 +100,27 @@ class TemplateCalls:
         self.delivery: Delivery = "live"
 
     def result(self, reply: Reply) -> RowResult:
-        """The reply with the fields of its schema; see `RowCalls.result`."""
+        """Result of a row: the reply with the fields of its schema.
+
+        Raises:
+            Exception: A serialiser of the user's model failed.
+        """
         return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
 
     def is_plain_row(self, row: Mapping[str, Any]) -> bool:
-        """Whether the used cells are plain values; see `RowCalls.is_plain_row`."""
+        """Whether the used cells are plain values, so that `make` runs no user code, which may block."""
         return type(row) is dict and all(is_plain(row.get(name)) for name in self.template.uses)
 
     def is_plain_reply(self, reply: Reply) -> bool:
-        """Whether the schema has no user functions; see `RowCalls.is_plain_reply`."""
+        """Whether the schema has no user functions, so that `result` runs no user code."""
         return self.schema is None or not self.schema.has_functions
 
     def make(self, row: Mapping[str, Any], *, run_id: str) -> Call:
-        """Fill the template from the row; see `RowCalls.make`."""
+        """The call of a row; its `row_key` is the hash of its request.
+
+        Raises:
+            InvalidPromptError: A used cell is empty or missing.
+        """
         prompt, values = self.template.fill(row)
         return self.make_from(prompt, values, run_id=run_id)
 
@@ -197,6 +161,15 @@ class FunctionCalls:
         given: Options of `CallOptions`, and ``model`` as the name in the usage log.
         schema: Schema of the replies; None without one.
 
+    Attributes:
+        title: Name of the function, for display.
+        model: Name in the usage log.
+        uses: None, because the item is passed on as a whole.
+        identity: As for `TemplateCalls`.
+        schema: As for `TemplateCalls`.
+        fields: Columns of the replies' fields and their dtype; None when the replies have their own.
+        slots: None, because it is unknown.
+
     Raises:
         ConfigError: An option applies to models only.
     """
@@ -229,7 +202,11 @@ class FunctionCalls:
         self._options = core.call_options({"cache": "off", **call_options})
 
     def result(self, reply: Reply) -> RowResult:
-        """Fields of a returned mapping, dataclass or pydantic model, otherwise the object itself."""
+        """Result of a row: fields of a returned mapping, dataclass or pydantic model, otherwise the object.
+
+        Raises:
+            Exception: A serialiser of the user's model failed.
+        """
         if self.schema is not None:
             return RowResult.of_reply(reply, _schema_fields(self.schema, reply))
         value = reply.parsed
@@ -242,19 +219,19 @@ class FunctionCalls:
         return RowResult.of_reply(reply, fields, value if fields is None else None)
 
     def is_plain_row(self, row: Any) -> bool:
-        """Whether the item is a plain value; see `RowCalls.is_plain_row`."""
+        """Whether the item is a plain value."""
         return is_plain(row)
 
     def is_plain_reply(self, reply: Reply) -> bool:
-        """Whether the returned object is a plain value; see `RowCalls.is_plain_reply`."""
+        """Whether the returned object is a plain value."""
         return is_plain(reply.parsed) and (self.schema is None or not self.schema.has_functions)
 
     def sample(self) -> Call:
-        """A call that is never sent; see `RowCalls.sample`."""
+        """A call that is never sent."""
         return self.make("an item comes here", run_id="")
 
     def make(self, row: Any, *, run_id: str) -> Call:
-        """Wrap the item; see `RowCalls.make`."""
+        """Wrap the item."""
         text = row if isinstance(row, str) else json.dumps(row, default=str, ensure_ascii=False)
         request = Request(
             provider="function",
@@ -266,6 +243,10 @@ class FunctionCalls:
         call = Call(request=request, provider=ItemProvider(self._provider, row), options=self._options)
         call.row_key = reply_key(call)
         return call
+
+
+# Builds one call per row.
+RowCalls = TemplateCalls | FunctionCalls
 
 
 def _schema_fields(schema: Schema | None, reply: Reply) -> dict[str, Any] | None:

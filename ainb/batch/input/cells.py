@@ -60,9 +60,9 @@ def _integer(value: Any) -> int | None:
     if type(value) is not int:
         raise TypeError(f"is not an integer: {value!r:.60}")
     if value not in INT64:
-        raise ValueError(
-            f"is an integer of more than 64 bits ({_digits(value)}); declare it as a string or a number"
-        )
+        # Python refuses str() of a very long integer.
+        about = f"about 2^{value.bit_length()}"
+        raise ValueError(f"is an integer of more than 64 bits ({about}); declare it as a string or a number")
     return value
 
 
@@ -119,11 +119,6 @@ def _depth(value: Any) -> int:
             break
         level = inner
     return depth
-
-
-def _digits(value: int) -> str:
-    # Python refuses str() of a very long integer.
-    return f"about 2^{value.bit_length()}"
 
 
 _CHECKS = {

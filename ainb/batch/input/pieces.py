@@ -20,11 +20,7 @@ from ainb.prompts import (
 )
 
 SHOWN_COLUMNS = 12
-
-
 SHOWN_FIELDS = 6
-
-
 NEAR_COLUMN = 0.7
 
 
@@ -109,12 +105,8 @@ class PieceReader:
         return name in self._columns if self._columns is not None else name not in self._names
 
     def _escaped(self, field: Field) -> str:
-        known = self._columns or ()
-        if (
-            self._places.in_fence(field.start)
-            and field.text not in known
-            and first_word(field.text) not in known
-        ):
+        is_column = not {field.text, first_word(field.text)}.isdisjoint(self._columns or ())
+        if self._places.in_fence(field.start) and not is_column:
             return self._typed(field)
         return f"{{{field.text}}}"
 

@@ -78,27 +78,6 @@ class Source:
                 )
 
 
-def check_count(name: str, number: Any) -> None:
-    """Check that ``limit`` or ``sample`` is a number of rows or None.
-
-    Raises:
-        ConfigError: It is not.
-    """
-    if number is not None and (type(number) is not int or number < 0):
-        raise ConfigError(f"{name} must be a whole number of rows, 0 or more; it is {number!r}")
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a cell is a missing value: None, NaN, NaT or NA."""
-    if isinstance(value, str):
-        return False
-    if value is None:
-        return True
-    if isinstance(value, float):
-        return value != value  # noqa: PLR0124 - NaN is the only number that differs from itself
-    return type(value).__name__ in {"NAType", "NaTType"}
-
-
 def chosen_positions(length: int, limit: int | None, sample: int | None) -> list[int] | slice:
     """Positions of the rows selected by ``limit`` and ``sample``."""
     if sample is None:

@@ -5,22 +5,16 @@ A library is only imported for one of its own tables.
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ainb.batch.input.source import (
-    VALUE,
-    Row,
-    Source,
-    as_row,
-    check_count,
-    chosen_positions,
-    is_missing,
-    items_source,
-)
+from ainb.batch.files.table import need_module
+from ainb.batch.input.source import VALUE, Row, Source, as_row, chosen_positions, items_source
 from ainb.errors import ConfigError
+from ainb.plain import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,10 +34,8 @@ def read_source(data: Any, *, limit: int | None = None, sample: int | None = Non
             a source with a length.
 
     Raises:
-        ConfigError: The data holds no rows, or a number is invalid.
+        ConfigError: The data holds no rows.
     """
-    check_count("limit", limit)
-    check_count("sample", sample)
     for find in (_pandas_source, _polars_source, _arrow_source):
         if (source := find(data, limit, sample)) is not None:
             return source
@@ -100,17 +92,12 @@ def _frame_source(frame: pd.DataFrame) -> Source:
 
     def read(used: Sequence[str]) -> Iterator[Row]:
         wanted = [name for name in used if aliases.get(name, name) in positions]
-        if not wanted:
-            return iter([{}] * len(frame))
         series = [frame.iloc[:, positions[aliases.get(name, name)]] for name in wanted]
-        return (dict(zip(wanted, values, strict=True)) for values in zip(*series, strict=True))
-
-    def items() -> Iterator[Any]:
-        return (dict(zip(names, values, strict=True)) for values in frame.itertuples(index=False, name=None))
+        return _rows(wanted, zip(*series, strict=True), len(frame))
 
     return Source(
         read=read,
-        items=items,
+        items=lambda: _rows(names, frame.itertuples(index=False, name=None), len(frame)),
         columns=tuple(names),
         aliases=aliases,
         repeated=_repeated(names),
@@ -177,16 +164,10 @@ def _polars_source(data: Any, limit: int | None, sample: int | None) -> Source |
 
     def read(used: Sequence[str]) -> Iterator[Row]:
         wanted = [name for name in used if aliases.get(name, name) in columns]
-        if not wanted:
-            return iter([{}] * len(frame))
         series = [frame.get_column(aliases.get(name, name)) for name in wanted]
-        return (
-            dict(zip(wanted, values, strict=True))
-            for start in range(0, len(frame), PIECE_ROWS)
-            for values in zip(
-                *(column[start : start + PIECE_ROWS].to_list() for column in series), strict=True
-            )
-        )
+        starts = range(0, len(frame), PIECE_ROWS)
+        pieces = ([column[at : at + PIECE_ROWS].to_list() for column in series] for at in starts)
+        return _rows(wanted, _values(pieces), len(frame))
 
     def deliver(result: pd.DataFrame, kept: Mapping[str, Any]) -> Any:
         answers = {str(name): _polars_column(polars, column) for name, column in result.items()}
@@ -222,7 +203,7 @@ def _arrow_source(data: Any, limit: int | None, sample: int | None) -> Source | 
     if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
         table = _arrow_table(data)
     elif hasattr(data, "__dataframe__"):
-        _need_pyarrow(data)
+        need_module(f"rows of {type(data).__name__} are read with", "pyarrow", "parquet")
         from pyarrow import interchange
 
         table = interchange.from_dataframe(data)
@@ -251,7 +232,7 @@ def _arrow_source(data: Any, limit: int | None, sample: int | None) -> Source | 
 
 def _arrow_table(data: Any) -> Any:
     """A pyarrow table for a stream of records, or a chunked array for a stream of values."""
-    _need_pyarrow(data)
+    need_module(f"rows of {type(data).__name__} are read with", "pyarrow", "parquet")
     import pyarrow as pa
 
     if isinstance(data, pa.Array | pa.ChunkedArray):
@@ -262,20 +243,19 @@ def _arrow_table(data: Any) -> Any:
         return pa.chunked_array(data)
 
 
-def _need_pyarrow(data: Any) -> None:
-    try:
-        import pyarrow  # noqa: F401, ICN001 - checks that it is installed
-    except ImportError:
-        raise ConfigError(
-            f"rows of {type(data).__name__} are read with pyarrow; "
-            "install it with pip install 'ainb-notebook[parquet]'"
-        ) from None
-
-
 def _arrow_rows(table: Any, names: Sequence[str], count: int) -> Iterator[Row]:
+    batches = table.to_batches(max_chunksize=PIECE_ROWS)
+    pieces = ([column.to_pylist() for column in batch.columns] for batch in batches)
+    return _rows(names, _values(pieces), count)
+
+
+def _values(pieces: Iterable[Sequence[Sequence[Any]]]) -> Iterator[tuple[Any, ...]]:
+    """Values of each row, from the columns of each piece of a table."""
+    return itertools.chain.from_iterable(zip(*columns, strict=True) for columns in pieces)
+
+
+def _rows(names: Sequence[str], values: Iterable[tuple[Any, ...]], count: int) -> Iterator[Row]:
+    """Rows from their values; `count` empty rows without names."""
     if not names:
-        yield from ({} for _ in range(count))
-        return
-    for batch in table.to_batches(max_chunksize=PIECE_ROWS):
-        columns = [column.to_pylist() for column in batch.columns]
-        yield from (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
+        return ({} for _ in range(count))
+    return (dict(zip(names, row, strict=True)) for row in values)

@@ -6,18 +6,10 @@ import copy
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ainb.batch.input.pieces import (
-    CellPiece,
-    OpenPiece,
-    PieceReader,
-    known_columns,
-)
-from ainb.batch.input.source import is_missing
+from ainb.batch.input.pieces import CellPiece, OpenPiece, PieceReader, known_columns
 from ainb.errors import ConfigError, InvalidPromptError
-from ainb.prompts import (
-    look_up,
-    value_text,
-)
+from ainb.plain import is_missing
+from ainb.prompts import look_up, value_text
 
 
 class Template:

@@ -7,11 +7,9 @@ from decimal import Decimal
 
 from ainb import pricing
 from ainb.batch.input.calls import RowCalls, TemplateCalls
-from ainb.batch.jobs.under_way import claim_of
 from ainb.batch.options import BatchOptions
 from ainb.core import Core
 from ainb.errors import BudgetExceededError, ConfigError
-from ainb.events import Notice
 from ainb.jobs import Delivery, JobDriver, JobRecord, JobStore, logged_calls
 from ainb.messages import Call, Reply, Request
 from ainb.pipeline.budget import JobBudget, unpriced_text
@@ -44,15 +42,22 @@ class JobContext:
         calls: Calls of the rows.
         options: How rows are treated.
 
+    Attributes:
+        provider: Service name.
+        model: The service's own model name.
+        call: A call of the run without a row.
+
     Raises:
         ConfigError: The provider has no batch API.
         AinbError: The store of jobs cannot be used.
     """
 
     def __init__(self, core: Core, calls: RowCalls, options: BatchOptions) -> None:
-        self._core = core
+        self.core = core
         self.calls = check_jobs(calls, options)
         self.call = call = self.calls.sample()
+        self.provider, self.model = call.request.provider, call.request.model
+        self.run_id = ""
         poll = options.batch_poll_seconds
         self.poll_seconds = core.config.batch_poll_seconds if poll is None else poll
         self.max_wait_seconds = options.max_wait_seconds
@@ -67,33 +72,14 @@ class JobContext:
             self.store, self.service, self.clock, account=self.account, notify=self.notify
         )
 
-    zero = Decimal(0)
-
     def begin(self, run_id: str) -> None:
         """Set the run of the rows, whose budget they are charged to."""
+        self.run_id = run_id
         self.call = self.calls.sample(run_id=run_id)
-
-    @property
-    def provider(self) -> str:
-        """Service name."""
-        return self.call.request.provider
-
-    @property
-    def model(self) -> str:
-        """The service's own model name."""
-        return self.call.request.model
 
     def notify(self, text: str, kind: str = "jobs") -> None:
         """Show a notice to the user."""
-        self._core.runtime.sink(Notice(text, kind))
-
-    def claim(self, call: Call, run_id: str) -> str:
-        """Claim of a row, which only one open job of a home may hold; see `claim_of`."""
-        return claim_of(call, run_id, self.account)
-
-    async def prepare(self) -> None:
-        """Load prices and vocabulary, which takes time, before rows are quoted or replies priced."""
-        await asyncio.to_thread(pricing.preload)
+        self.core.notify(text, kind)
 
     def quote(self, request: Request) -> pricing.Quote | None:
         """Maximum cost of a request at the batch rate; None without a hard budget.
@@ -103,7 +89,7 @@ class JobContext:
         """
         if not self.budget.limits(self.call):
             return None
-        quoted = pricing.quote(self._core.prices, request, free=self.call.provider.free, batch=True)
+        quoted = pricing.quote(self.core.prices, request, free=self.call.provider.free, batch=True)
         if quoted.usd is None:
             raise BudgetExceededError(unpriced_text(f"{request.provider}:{request.model}"))
         return quoted
@@ -111,18 +97,17 @@ class JobContext:
     def live_cost(self, call: Call, reply: Reply) -> Decimal | None:
         """Cost of a reply at the live rate; None when unknown."""
         request = call.request
-        return self._core.prices.cost(request.provider, request.model, reply.usage, free=call.provider.free)[
-            0
-        ]
+        prices, free = self.core.prices, call.provider.free
+        return prices.cost(request.provider, request.model, reply.usage, free=free)[0]
 
     async def logged(self, job: JobRecord) -> set[str]:
         """Ids of usage rows written by an earlier merge of this job; empty without one."""
-        return await asyncio.to_thread(logged_calls, self._core, job) if job.merge_begun else set()
+        return await asyncio.to_thread(logged_calls, self.core, job) if job.merge_begun else set()
 
     async def flush(self) -> None:
         """Wait until usage rows are in the log and other kernels can read the stored answers."""
-        await asyncio.to_thread(self._core.log.flush)
-        cache = self._core.stages.cache
+        await asyncio.to_thread(self.core.log.flush)
+        cache = self.core.stages.cache
         if cache is not None:
             await cache.store.settle()
 

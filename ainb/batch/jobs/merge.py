@@ -10,22 +10,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
 from ainb.batch.jobs.context import JobContext, pico, usd
 from ainb.batch.jobs.rows import OpenRows
+from ainb.batch.jobs.sent import SentRequests
 from ainb.batch.results import outcomes
 from ainb.batch.results.row_result import RowResult
 from ainb.errors import InvalidReplyError
 from ainb.jobs import JobRecord, PlannedRequest, merged, request_call_id
-from ainb.messages import Call, Reply, add_up
+from ainb.messages import Call, add_up
 from ainb.pipeline.budget import may_be_billed
 from ainb.providers.batch_service import RequestResult
 
 SLICE = 128
-Pair = tuple[int, "RequestResult | None"]
 
 
 @dataclass(slots=True)
@@ -55,22 +54,12 @@ class Merge:
     Args:
         context: The provider, the store, the budgets and the pipeline.
         rows: The run's open rows.
-        call: Makes the call of a request by row key, job and number; None when it can no longer be made.
-        ask_live: Sends a row again as a live call.
     """
 
-    def __init__(
-        self,
-        context: JobContext,
-        rows: OpenRows,
-        *,
-        call: Callable[[str, JobRecord, int], Awaitable[Call | None]],
-        ask_live: Callable[[Call], Awaitable[Reply]],
-    ) -> None:
+    def __init__(self, context: JobContext, rows: OpenRows) -> None:
         self._context = context
         self._rows = rows
-        self._call = call
-        self._ask_live = ask_live
+        self._sent = SentRequests(context)
 
     async def merge(self, job: JobRecord, *, may_resend: bool) -> tuple[JobRecord, Tally, list[str]]:
         """Merge a complete job.
@@ -88,11 +77,7 @@ class Merge:
         again: set[int] = set()
         if may_resend and job.fault_lines:
             again = set(range(len(requests))) - job.fault_lines.keys()
-        logged = await context.logged(job)
-        job = await context.driver.save(dataclasses.replace(job, merge_begun=True))
-        tally = Tally()
-        await self._deliver_all(job, requests, logged, tally, skip=again)
-        await context.flush()
+        job, tally = await self._deliver_all(job, requests, skip=again)
         job = await self._settle(job, tally)
         cost = pico(tally.cost) if tally.answered or not tally.unpriced else None
         job = merged(job, answered=tally.answered, failed=tally.failed, cost_pico_usd=cost)
@@ -106,66 +91,50 @@ class Merge:
             job: The job.
             keys: Row key by the row's id in the job.
         """
-        context = self._context
-        requests = await asyncio.to_thread(context.store.requests, job.job_uuid)
-        logged = await context.logged(job)
-        job = await context.driver.save(dataclasses.replace(job, merge_begun=True))
+        requests = await asyncio.to_thread(self._context.store.requests, job.job_uuid)
         others = {number for number, item in enumerate(requests) if item.custom_id not in keys}
-        own = [dataclasses.replace(item, row_key=keys.get(item.custom_id, item.row_key)) for item in requests]
-        await self._deliver_all(job, own, logged, Tally(), skip=others)
-        await context.flush()
+        own = [item._replace(row_key=keys.get(item.custom_id, item.row_key)) for item in requests]
+        await self._deliver_all(job, own, skip=others)
 
     async def _deliver_all(
-        self,
-        job: JobRecord,
-        requests: list[PlannedRequest],
-        logged: set[str],
-        tally: Tally,
-        *,
-        skip: set[int],
-    ) -> None:
-        context = self._context
-        numbers = {item.custom_id: number for number, item in enumerate(requests)}
-        files = context.driver.results(job, numbers)
-
-        def pairs() -> Iterator[Pair]:
-            yield from files
-            yield from ((number, None) for number in files.missing())
-
-        wanted = (pair for pair in pairs() if pair[0] not in skip)
-        for part in _slices(wanted, SLICE):
+        self, job: JobRecord, requests: list[PlannedRequest], *, skip: set[int]
+    ) -> tuple[JobRecord, Tally]:
+        """Deliver the results of a job except for the requests with the numbers in `skip`."""
+        context, tally = self._context, Tally()
+        logged = await context.logged(job)
+        job = await context.driver.save(dataclasses.replace(job, merge_begun=True))
+        files = context.driver.results(job, {item.custom_id: number for number, item in enumerate(requests)})
+        wanted = ((number, result) for number, result in files if number not in skip)
+        while part := list(itertools.islice(wanted, SLICE)):
             await asyncio.gather(
                 *(
-                    self._deliver(
-                        job,
-                        requests[number],
-                        number,
-                        result,
-                        is_logged=request_call_id(job, number) in logged,
-                        tally=tally,
-                    )
+                    self._deliver(job, number, requests[number], result, logged, tally=tally)
                     for number, result in part
                 )
             )
         remarks = files.remarks()
         if remarks is not None:
             context.notify(f"job {job.job_id}: {remarks}", "job_results")
+        await context.flush()
+        return job, tally
 
     async def _deliver(
         self,
         job: JobRecord,
-        request: PlannedRequest,
         number: int,
+        request: PlannedRequest,
         result: RequestResult | None,
+        logged: set[str],
         *,
-        is_logged: bool,
         tally: Tally,
     ) -> None:
         context, key = self._context, request.row_key
-        call = await self._call(key, job, number)
+        # A row that is no longer in the table has its call built from the line that was sent.
+        call = await self._rows.call(key) if key in self._rows else self._sent.call(job, number, key)
         if call is None:
             tally.failed += 1
             return
+        is_logged = request_call_id(job, number) in logged
         try:
             reply = await context.delivery.deliver(
                 call, job, number, result, service=context.service, is_logged=is_logged
@@ -177,18 +146,18 @@ class Merge:
                 outcome = await self._again(key, outcome)
         else:
             self._count(tally, request, call, None)
-            outcome = await outcomes.of_reply(reply, self._rows.read)
+            outcome = await self._rows.read_result(reply)
         await self._rows.end(key, outcome)
 
     async def _again(self, key: str, first: RowResult) -> RowResult:
         """Send a row live whose reply did not match the schema."""
         call = await self._rows.call(key)
         try:
-            reply = await self._ask_live(call)
+            reply = await self._context.core.handle(call)
         except Exception as error:  # noqa: BLE001 - it is this row's outcome
             second = outcomes.of_failure(call, error, was_sent=True, took_s=None)
         else:
-            second = await outcomes.of_reply(reply, self._rows.read)
+            second = await self._rows.read_result(reply)
         return outcomes.added(first, second)
 
     def _count(self, tally: Tally, request: PlannedRequest, call: Call, error: Exception | None) -> None:
@@ -229,9 +198,3 @@ def _breaks_schema(call: Call) -> bool:
     except ValueError:
         return True
     return False
-
-
-def _slices(pairs: Iterable[Pair], size: int) -> Iterator[list[Pair]]:
-    iterator = iter(pairs)
-    while part := list(itertools.islice(iterator, size)):
-        yield part

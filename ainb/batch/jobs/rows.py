@@ -6,7 +6,6 @@ from typing import Any
 
 from ainb.batch.context import BatchContext
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.finished import FinishedRows
 from ainb.messages import Call
@@ -17,17 +16,15 @@ class OpenRows:
 
     Args:
         context: Context of the batch.
-        output: Receives the result of a row once it is committed to the journal.
         reporter: Counts results and shows progress.
     """
 
-    def __init__(self, context: BatchContext, output: Output, reporter: ProgressReporter) -> None:
+    def __init__(self, context: BatchContext, reporter: ProgressReporter) -> None:
         self._context = context
-        self._output = output
         self._reporter = reporter
         self._rows: dict[str, tuple[Any, list[int]]] = {}
         self.finished = FinishedRows(context)
-        self.read = context.read_result
+        self.read_result = context.read_result
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -61,6 +58,6 @@ class OpenRows:
 
     def put(self, position: int, result: RowResult, *, resumed: bool) -> None:
         """Put the result of one position into the output."""
-        self._output.put(position, result)
+        self._context.output.put(position, result)
         self._reporter.progress.count(position, result, resumed=resumed)
         self._reporter.update()

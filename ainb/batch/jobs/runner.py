@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
+from ainb import pricing
 from ainb.batch.context import BatchContext
 from ainb.batch.input.reader import RowReader
 from ainb.batch.jobs.context import JobContext
-from ainb.batch.jobs.merge import Merge, Tally
+from ainb.batch.jobs.merge import Merge
 from ainb.batch.jobs.rows import OpenRows
-from ainb.batch.jobs.sent import SentRequests
 from ainb.batch.jobs.submission import Submission
-from ainb.batch.progress import JobProgress
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult, to_nano_usd
 from ainb.batch.running.finished import FinishedRows
 from ainb.errors import BatchPendingError
-from ainb.event_loop import carried, ends_program
-from ainb.jobs import JobRecord, RunLock, State, attached, sends_nothing
-from ainb.messages import Call
+from ainb.jobs import JobRecord, State, attached, sends_nothing
 
 LOCK_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 300.0
@@ -36,34 +33,26 @@ class JobRunner:
         context: Context of the batch.
         jobs: Context of the batch jobs.
         rows: Position and item of each row.
-        output: Receives the result of a row once it is committed to the journal.
         reporter: Counts results and shows progress.
     """
 
     def __init__(
-        self,
-        context: BatchContext,
-        jobs: JobContext,
-        rows: RowReader,
-        output: Output,
-        reporter: ProgressReporter,
+        self, context: BatchContext, jobs: JobContext, rows: RowReader, reporter: ProgressReporter
     ) -> None:
         self._batch = context
         self._context = jobs
         self._source = rows
         self._reporter = reporter
-        self._run_id = context.run_id
         jobs.begin(context.run_id)
-        self._rows = OpenRows(context, output, reporter)
-        self._submission = Submission(jobs, self._rows, run_id=context.run_id, identity=context.identity)
-        self._merge = Merge(jobs, self._rows, call=self._call_of_request, ask_live=context.core.handle)
+        self._rows = OpenRows(context, reporter)
+        self._submission = Submission(jobs, self._rows, identity=context.identity)
+        self._merge = Merge(jobs, self._rows)
         self._jobs: dict[str, JobRecord] = {}
-        self._stopping = False
+        self._stopping = self._notified = False
         self._exit: Exception | None = None
         self._pausing: asyncio.Future[None] | None = None
         self._source_ended = False
         self._resends = 0
-        self._sent = SentRequests(jobs, context.run_id)
         self._started = jobs.clock.monotonic()
 
     @property
@@ -101,45 +90,40 @@ class JobRunner:
             ProviderError: The provider refuses the key or the endpoint; open jobs stay on disk.
             ConfigError: The endpoint has no batch API.
         """
-        lock = None
         try:
-            lock = await self._take_run()
-            if lock is not None:
-                self._rows.read_journal()
-                await self._context.prepare()
-                await self._read_rows(await self._attach())
-                await self._loop()
+            while not self._stopping and not await self._drive_run():
+                await self._wait_for_driver()
         finally:
-            if lock is not None:
-                lock.release()
             self._source.close()
             self._context.store.close()
         if self._exit is not None:
             raise self._exit
 
-    async def _take_run(self) -> RunLock | None:
-        """Take the lock of the run; while another kernel holds it, wait for its results in the journal."""
-        notified = False
-        while not self._stopping:
-            lock = self._context.store.lock_run(self._run_id)
-            if lock is not None:
-                return lock
-            if not notified:
-                notified = True
-                self._context.notify(
-                    "another kernel drives this run; its rows are taken over when it is done"
-                )
-            await self._pause(min(LOCK_SECONDS, self._context.poll_seconds))
-        return None
+    async def _drive_run(self) -> bool:
+        """Submit, wait and merge; False, without waiting, while another kernel drives the run."""
+        with self._context.store.lock_run(self._context.run_id) as is_driver:
+            if is_driver:
+                self._rows.read_journal()
+                await asyncio.to_thread(pricing.preload)  # before rows are quoted and replies priced
+                await self._read_rows(await self._attach())
+                await self._loop()
+            return is_driver
+
+    async def _wait_for_driver(self) -> None:
+        """Wait while another kernel drives the run, for its results in the journal."""
+        if not self._notified:
+            self._notified = True
+            self._context.notify("another kernel drives this run; its rows are taken over when it is done")
+        await self._pause(min(LOCK_SECONDS, self._context.poll_seconds))
 
     async def _attach(self) -> set[str]:
         """Continue the run's jobs; returns the keys of their rows."""
         context = self._context
         held: set[str] = set()
-        jobs = await asyncio.to_thread(context.store.jobs, self._run_id, is_open=True)
+        jobs = await asyncio.to_thread(context.store.jobs, context.run_id, is_open=True)
         for job in reversed(jobs):
             if sends_nothing(job) and not context.store.request_file(job.job_uuid).exists():
-                context.budget.settle(job.job_uuid, job.holds, context.zero, reserved=job.reserved)
+                context.budget.settle(job.job_uuid, job.holds, Decimal(0), reserved=job.reserved)
                 await asyncio.to_thread(context.store.forget, job)
                 continue
             context.budget.keep(job.job_uuid, job.holds)
@@ -169,15 +153,11 @@ class JobRunner:
 
     async def _key(self, position: int, item: Any) -> str | None:
         """Key of a row; None if it cannot be sent and already has its result."""
-        try:
-            return (await self._batch.make_call(item)).row_key or ""
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # an error caused by a row's data affects that row only
-            if ends_program(error):
-                raise carried(error) from error
-            self._rows.put(position, RowResult.of_error(error, status="rejected"), resumed=False)
+        call = await self._batch.open_row(item)
+        if isinstance(call, RowResult):
+            self._rows.put(position, call, resumed=False)
             return None
+        return call.row_key or ""
 
     async def _loop(self) -> None:
         while not self._stopping:
@@ -185,17 +165,21 @@ class JobRunner:
             for result in results:
                 if isinstance(result, BaseException):
                     raise result
-            if not self._is_unresolved():
-                await self._submission.submit(
-                    self._begin,
-                    has_jobs=lambda: bool(self._open()),
-                    may_go_on=lambda: not self._is_unresolved(),
-                )
+            await self._submit()
             await self._collect_elsewhere()
             if not self._open() and not self._submission.waiting and not self._submission.elsewhere:
                 return
             if not self._submission.waiting or self._submission.is_blocked or self._is_unresolved():
                 await self._pause(self._seconds_to_next())
+
+    async def _submit(self) -> None:
+        """Plan and submit jobs until no row can be sent now."""
+        submission = self._submission
+        submission.is_blocked = False
+        while submission.waiting and not submission.is_blocked and not self._is_unresolved():
+            job = await submission.next_job(has_jobs=bool(self._open()))
+            if job is not None:
+                await self._advance(self._note(job))
 
     def _is_unresolved(self) -> bool:
         """Whether a job may exist at the provider that is not identified yet.
@@ -207,10 +191,6 @@ class JobRunner:
     def _open(self) -> list[JobRecord]:
         return [job for job in self._jobs.values() if job.is_open]
 
-    async def _begin(self, job: JobRecord) -> None:
-        self._note(job)
-        await self._advance(job)
-
     async def _advance(self, job: JobRecord) -> None:
         """Run all due steps, including the merge."""
         job = await self._drive(job, self._note)
@@ -219,7 +199,9 @@ class JobRunner:
             job, tally, again = await self._merge.merge(job, may_resend=resend)
             self._resends += bool(again)
             self._submission.waiting.extend(key for key in again if key in self._rows)
-            self._count(tally)
+            self._reporter.progress.saved_nano_usd += (
+                to_nano_usd(max(tally.live - tally.cost, Decimal(0))) or 0
+            )
             self._note(job)
 
     async def _collect_elsewhere(self) -> None:
@@ -229,16 +211,13 @@ class JobRunner:
             job = await asyncio.to_thread(context.store.job, job_uuid)
             keys = {custom_id: key for key, (uuid, custom_id) in elsewhere.items() if uuid == job_uuid}
             if job is not None and job.is_open:
-                lock = context.store.lock_run(job.run_id)
-                if lock is None:  # another kernel drives the job; its answers will be in the cache
-                    continue
-                try:
+                with context.store.lock_run(job.run_id) as is_driver:
+                    if not is_driver:  # another kernel drives the job; its answers will be in the cache
+                        continue
                     job = await self._drive(job, lambda after: after)
                     if job.state is not State.FETCHED:
                         continue
                     await self._merge.collect(job, keys)
-                finally:
-                    lock.release()
             for key in keys.values():
                 del elsewhere[key]
                 if key in self._rows:
@@ -253,22 +232,11 @@ class JobRunner:
             job = note(after)
         return job
 
-    async def _call_of_request(self, key: str, job: JobRecord, number: int) -> Call | None:
-        """The call of a request, built from its row or else from the line that was sent."""
-        if key in self._rows:
-            return await self._rows.call(key)
-        return self._sent.call(job, number, key)
-
     def _note(self, job: JobRecord) -> JobRecord:
         self._jobs[job.job_uuid] = job
-        self._reporter.progress.jobs = tuple(map(_progress, self._jobs.values()))
+        self._reporter.progress.jobs = tuple(self._jobs.values())
         self._reporter.update(last=True)
         return job
-
-    def _count(self, tally: Tally) -> None:
-        self._reporter.progress.saved_nano_usd += (
-            to_nano_usd(max(tally.live - tally.cost, self._context.zero)) or 0
-        )
 
     def _seconds_to_next(self) -> float:
         now, poll = self._context.clock.unix(), self._context.poll_seconds
@@ -297,15 +265,3 @@ class JobRunner:
         finally:
             self._pausing.cancel()
             self._pausing = None
-
-
-def _progress(job: JobRecord) -> JobProgress:
-    return JobProgress(
-        provider=job.provider,
-        job_id=job.job_id,
-        state=job.state,
-        status=job.status,
-        rows=job.rows,
-        answered=job.answered,
-        failed=job.failed,
-    )

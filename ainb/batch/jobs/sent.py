@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from array import array
+from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
 from ainb.batch.jobs.context import JobContext
-from ainb.jobs import JobRecord, last_message
+from ainb.jobs import JobRecord
 from ainb.messages import Call
 
 
@@ -17,20 +19,18 @@ class SentRequests:
 
     Args:
         context: The store, and the calls of the run.
-        run_id: The run.
     """
 
-    def __init__(self, context: JobContext, run_id: str) -> None:
+    def __init__(self, context: JobContext) -> None:
         self._context = context
-        self._run_id = run_id
         self._offsets: tuple[str, array[int]] = ("", array("q"))
 
     def call(self, job: JobRecord, number: int, key: str) -> Call | None:
         """The call of a request; None when its line cannot be read."""
         with contextlib.suppress(OSError, ValueError):
-            prompt = last_message(orjson.loads(self._line(job.job_uuid, number)))
+            prompt = _last_message(orjson.loads(self._line(job.job_uuid, number)))
             if prompt is not None:
-                call = self._context.calls.make_from(prompt, run_id=self._run_id)
+                call = self._context.calls.make_from(prompt, run_id=self._context.run_id)
                 call.row_key = key
                 return call
         return None
@@ -44,3 +44,13 @@ class SentRequests:
                 self._offsets = job_uuid, offsets
             file.seek(self._offsets[1][number])
             return file.readline()
+
+
+def _last_message(line: Mapping[str, Any]) -> str | None:
+    """Text of the last message in a request line of either protocol, or None."""
+    body = line.get("body") or line.get("params") or {}
+    messages = body.get("messages") or [{}]
+    content = messages[-1].get("content")
+    if isinstance(content, list):
+        content = "\n".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    return content if isinstance(content, str) else None

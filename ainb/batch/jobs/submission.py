@@ -7,12 +7,12 @@ import dataclasses
 import hashlib
 import secrets
 from collections import deque
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import NamedTuple
 
 from ainb.batch.jobs.context import JobContext, pico
 from ainb.batch.jobs.rows import OpenRows
+from ainb.batch.jobs.under_way import claim_of
 from ainb.batch.results import outcomes
 from ainb.errors import AinbError, BudgetExceededError, InvalidPromptError
 from ainb.jobs import Chunk, JobRecord, PlannedRequest
@@ -37,7 +37,6 @@ class Submission:
     Args:
         context: The provider, the store and the budgets.
         rows: The run's open rows.
-        run_id: The run.
         identity: Hash that is equal for runs of the same work.
 
     Attributes:
@@ -47,50 +46,29 @@ class Submission:
         is_blocked: Whether rows wait for money that other calls or jobs have reserved.
     """
 
-    def __init__(
-        self,
-        context: JobContext,
-        rows: OpenRows,
-        *,
-        run_id: str,
-        identity: str,
-    ) -> None:
+    def __init__(self, context: JobContext, rows: OpenRows, *, identity: str) -> None:
         self._context = context
         self._rows = rows
-        self._run_id = run_id
         self._identity = identity
         self.waiting: deque[str] = deque()
         self.elsewhere: dict[str, tuple[str, str]] = {}
         self.unfinished = 0
         self.is_blocked = False
 
-    async def submit(
-        self,
-        begin: Callable[[JobRecord], Awaitable[None]],
-        *,
-        has_jobs: Callable[[], bool],
-        may_go_on: Callable[[], bool],
-    ) -> None:
-        """Plan jobs until no row can be sent now.
+    async def next_job(self, *, has_jobs: bool) -> JobRecord | None:
+        """Plan the next job from the rows that can be sent now; None without any.
 
         Args:
-            begin: Starts a planned job.
             has_jobs: Whether the run has open jobs, whose reserved money may be released.
-            may_go_on: Whether another job may be created.
         """
-        self.is_blocked = False
-        while self.waiting and not self.is_blocked and may_go_on():
-            chunk = Chunk(
-                self._context.store.folder / f"{secrets.token_hex(8)}.spool", self._context.service.limits
-            )
-            seen = self._context.store.changes()
-            try:
-                amount = await self._fill(chunk, has_jobs=has_jobs())
-                job = await self._plan(chunk, amount, seen=seen) if chunk.requests else None
-            finally:
-                chunk.discard()
-            if job is not None:
-                await begin(job)
+        store = self._context.store
+        chunk = Chunk(store.folder / f"{secrets.token_hex(8)}.spool", self._context.service.limits)
+        seen = store.changes()
+        try:
+            amount = await self._fill(chunk, has_jobs=has_jobs)
+            return await self._plan(chunk, amount, seen=seen) if chunk.requests else None
+        finally:
+            chunk.discard()
 
     async def _fill(self, chunk: Chunk, *, has_jobs: bool) -> Decimal:
         """Add rows until the chunk or a budget is full; returns their maximum cost."""
@@ -120,7 +98,7 @@ class Submission:
         if request is None:
             await self._answer(key, call)
             return None
-        claim = context.claim(call, self._run_id)
+        claim = claim_of(call, context.run_id, context.account)
         held = context.store.holder(claim)
         if held is not None:
             self.elsewhere[key] = held
@@ -150,12 +128,9 @@ class Submission:
 
     def _custom_id(self, key: str) -> str:
         """Id of run and row, in the characters and length that all protocols accept."""
-        head = f"{self._run_id}-"
-        if (
-            not head.isascii()
-            or len(head) > ID_CHARS // 2
-            or not head.replace("-", "").replace("_", "").isalnum()
-        ):
+        head = f"{self._context.run_id}-"
+        is_plain = head.isascii() and head.replace("-", "").replace("_", "").isalnum()
+        if not is_plain or len(head) > ID_CHARS // 2:
             head = hashlib.sha256(head.encode()).hexdigest()[:26] + "-"
         return (head + hashlib.sha256(key.encode()).hexdigest())[:ID_CHARS]
 
@@ -165,10 +140,9 @@ class Submission:
         try:
             reply = await context.delivery.answer(call)
         except Exception as error:  # noqa: BLE001 - it is this row's outcome
-            self.unfinished += 1
-            await self._rows.end(key, outcomes.of_failure(call, error, was_sent=False, took_s=None))
+            await self._refuse(key, call, error)
         else:
-            await self._rows.end(key, await outcomes.of_reply(reply, self._rows.read))
+            await self._rows.end(key, await self._rows.read_result(reply))
 
     async def _refuse(self, key: str, call: Call, error: Exception) -> None:
         self.unfinished += 1
@@ -197,7 +171,7 @@ class Submission:
         context = self._context
         job = JobRecord(
             job_uuid=secrets.token_hex(16),
-            run_id=self._run_id,
+            run_id=context.run_id,
             provider=context.provider,
             model=context.model,
             endpoint=context.endpoint,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ainb.batch.journal.errors import JournalError
-from ainb.stores.sqlite import close_with, insert_few, insert_rows
+from ainb.stores.sqlite import close_with, insert_few, insert_rows, transaction
 
 GROUP_ROWS = 2_000
 GATHER_SECONDS = 0.001
@@ -92,14 +92,8 @@ class GroupWriter:
         if len(rows) <= FEW_ROWS:
             insert_few(connection, _INSERT, rows)
             return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             insert_rows(connection, _INSERT, rows)
-            connection.execute("COMMIT")
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            raise
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ainb.batch.journal.errors import JournalError
 from ainb.batch.journal.group_writer import GroupWriter
 from ainb.batch.results.row_result import RowResult
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import close_with
+from ainb.stores.sqlite import close_with, transaction
 
 JOURNAL_FILE = "journal.sqlite3"
 SCHEMA_VERSION = 1
@@ -39,35 +39,35 @@ CREATE TABLE IF NOT EXISTS rows (
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
+class RunSummary(NamedTuple):
     """A run in the journal with counts of its rows.
 
     Attributes:
         run_id: Its id.
-        identity: Hash of home, notebook or script, template, parameters and model: equal for the same work.
         title: Beginning of the template, for display.
         model: ``provider:model``.
         started_at: Wall-clock seconds since 1970.
         finished_at: Wall-clock seconds of its end; None while unfinished.
-        row_count: Rows of the source; None until it was read to its end.
+        rows: Rows of the source; None until it was read to its end.
         done: Rows answered.
         failed: Rows that ended in an error.
         cost_nano_usd: Sum of the known costs, in 1e-9 USD.
-        unpriced: Rows without a known price.
     """
 
     run_id: str
-    identity: str
     title: str
     model: str
     started_at: float
     finished_at: float | None
-    row_count: int | None
+    rows: int | None
     done: int
     failed: int
     cost_nano_usd: int
-    unpriced: int
+
+    @property
+    def cost_usd(self) -> float:
+        """Sum of the known costs in USD."""
+        return self.cost_nano_usd / 1e9
 
 
 class Journal:
@@ -109,20 +109,13 @@ class Journal:
             ) from None
         self._writer = GroupWriter(self._connect, before_commit)
 
-    def unfinished(self, identity: str) -> str | None:
-        """Id of the newest unfinished run of the same work, or None."""
-        row = self._one(
-            "SELECT run_id, finished_at FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1",
-            identity,
-        )
-        return None if row is None or row[1] is not None else _run_id(row[0])
-
-    def latest(self, identity: str) -> str | None:
-        """Id of the newest run of the same work, finished or not, or None."""
-        row = self._one(
-            "SELECT run_id FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1", identity
-        )
-        return None if row is None else _run_id(row[0])
+    def newest(self, identity: str, *, finished: bool) -> str | None:
+        """Id of the newest run of the same work, or None; a finished one only if `finished` is True."""
+        query = "SELECT run_id, finished_at FROM runs WHERE identity = ? ORDER BY started_at DESC LIMIT 1"
+        run_id, finished_at = self._one(query, identity) or (None, None)
+        if finished_at is not None and not finished:
+            return None
+        return run_id if isinstance(run_id, str) and run_id else None
 
     def start(self, run_id: str, *, identity: str, title: str, model: str, now: float) -> None:
         """Register a run if it is new, and delete runs that finished more than 30 days ago."""
@@ -165,12 +158,12 @@ class Journal:
         """Every run, newest first."""
         with self._reading():
             found = self._reader.execute(
-                "SELECT r.run_id, identity, title, model, started_at, finished_at, row_count,"
+                "SELECT r.run_id, title, model, started_at, finished_at, row_count,"
                 " count(CASE WHEN status = 'ok' THEN 1 END), count(CASE WHEN status = 'error' THEN 1 END),"
-                " CAST(total(cost_nano_usd) AS INTEGER), count(status) - count(cost_nano_usd)"
+                " CAST(total(cost_nano_usd) AS INTEGER)"
                 " FROM runs r LEFT JOIN rows USING (run_id) GROUP BY r.run_id ORDER BY started_at DESC"
             ).fetchall()
-        return [summary for row in found if (summary := _summary(row)) is not None]
+        return [run for run in itertools.starmap(RunSummary, found) if _is_valid(run)]
 
     def close(self) -> None:
         """Commit the queued rows and close the file."""
@@ -194,15 +187,8 @@ class Journal:
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self._lock:
-                self._reader.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._reader
-                    self._reader.execute("COMMIT")
-                except BaseException:
-                    with contextlib.suppress(sqlite3.Error):
-                        self._reader.execute("ROLLBACK")
-                    raise
+            with self._lock, transaction(self._reader):
+                yield self._reader
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"the journal of batches cannot be written ({error})") from None
 
@@ -228,10 +214,6 @@ class Journal:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
-def _run_id(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
 def _is_time(value: object) -> bool:
     return isinstance(value, float) and 0 <= value < MAX_UNIX
 
@@ -240,14 +222,12 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
-def _summary(row: tuple[Any, ...]) -> RunSummary | None:
-    """A run with all values checked; None for an invalid row of the file."""
-    found = dict(zip(RunSummary.__dataclass_fields__, row, strict=True))
-    is_valid = (
-        all(isinstance(found[name], str) for name in ("run_id", "identity", "title", "model"))
-        and _is_time(found["started_at"])
-        and (found["finished_at"] is None or _is_time(found["finished_at"]))
-        and (found["row_count"] is None or _is_count(found["row_count"]))
-        and all(_is_count(found[name]) for name in ("done", "failed", "cost_nano_usd", "unpriced"))
+def _is_valid(run: RunSummary) -> bool:
+    """Whether all values of a run are possible; the file may have been edited."""
+    return (
+        all(isinstance(text, str) for text in (run.run_id, run.title, run.model))
+        and _is_time(run.started_at)
+        and (run.finished_at is None or _is_time(run.finished_at))
+        and (run.rows is None or _is_count(run.rows))
+        and all(map(_is_count, (run.done, run.failed, run.cost_nano_usd)))
     )
-    return RunSummary(**found) if is_valid else None

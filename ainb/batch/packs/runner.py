@@ -14,17 +14,11 @@ from ainb.batch.packs.groups import alike, halves, is_about_content
 from ainb.batch.packs.reply import read_answers
 from ainb.batch.packs.shares import Share, share_out, with_shares
 from ainb.batch.reporter import ProgressReporter
-from ainb.batch.results import outcomes
-from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.refusals import kind_of, not_sent
-from ainb.batch.running.runner import MAX_REQUEUES, YIELD_ROWS, Runner
-from ainb.batch.running.throttled import ThrottledRow
-from ainb.errors import (
-    CircuitOpenError,
-    InvalidReplyError,
-)
-from ainb.event_loop import Contained, RaisedByUser, ends_program
+from ainb.batch.running.runner import YIELD_ROWS, Runner
+from ainb.errors import InvalidReplyError
+from ainb.event_loop import Contained, RaisedByUser
 from ainb.jobs import Delivery
 from ainb.messages import Reply
 
@@ -41,10 +35,8 @@ class PackRunner(Runner):
     in any other batch. A pack that fails because of its content is halved until the row at fault is alone.
     """
 
-    def __init__(
-        self, context: BatchContext, rows: RowReader, output: Output, reporter: ProgressReporter
-    ) -> None:
-        super().__init__(context, rows, output, reporter)
+    def __init__(self, context: BatchContext, rows: RowReader, reporter: ProgressReporter) -> None:
+        super().__init__(context, rows, reporter)
         self._packs = PackCalls(context.calls, context.options)
         self._delivery = Delivery(context.core)
         self._handle_pack = context.core.pack_handler()
@@ -121,10 +113,13 @@ class PackRunner(Runner):
 
     async def _send_pack(self, rows: list[PackRow]) -> list[list[PackRow]]:
         """Send a pack and end the rows that it answers; returns the groups in which to send the others."""
-        call, reply, started = await self._ask(rows)
+
+        async def again() -> Call:
+            return self._packs.make(rows)
+
+        call, reply, started = await self._ask(self._packs.make(rows), self._handle, again)
         if isinstance(reply, Exception):
             return await self._fail(call, rows, reply, started)
-        self._adapt(call, None, started)
         self._count_savings(call, len(rows))
         ids = [str(number) for number in range(1, len(rows) + 1)]
         answers = read_answers(self._packs.schema, reply, ids)
@@ -142,29 +137,8 @@ class PackRunner(Runner):
         if len(missing) == len(rows):
             return halves(rows)
         # The rows after the cut were not begun; the other rows got no valid answer.
-        again = [missing] if reply.finish_reason == "length" and missing else [[row] for row in missing]
-        return [*again, *([row] for row in invalid)]
-
-    async def _ask(self, rows: Sequence[PackRow]) -> tuple[Call, Reply | Exception, float]:
-        """The last call, its reply or error, and the time it was sent; waits as for a row sent alone."""
-        throttled = ThrottledRow(self._context, self._progress)
-        for turn in range(MAX_REQUEUES):
-            call, started = self._packs.make(rows), self._context.clock.monotonic()
-            ended: Exception
-            try:
-                return call, await Contained(self._warm_up.send(call, self._handle)), started
-            except CircuitOpenError as error:
-                ended = error
-                again = await self._circuit.wait(error)
-            except Exception as error:  # noqa: BLE001 - it becomes the result of these rows
-                if ends_program(error):
-                    self._leave(error)
-                self._adapt(call, error, started)
-                ended = error
-                again = not self._stopping and await throttled.wait(call, error)
-            if not again or self._stopping or turn == MAX_REQUEUES - 1:
-                break
-        return call, ended, started
+        rest = [missing] if reply.finish_reason == "length" and missing else [[row] for row in missing]
+        return [*rest, *([row] for row in invalid)]
 
     async def _handle(self, call: Call) -> Reply:
         return await self._handle_pack(call)
@@ -199,7 +173,7 @@ class PackRunner(Runner):
         try:
             answered = await Contained(self._delivery.deliver_reply(own, part, call.attempts))
             answered.attempts, answered.duration_s = call.attempts, reply.duration_s
-            return await outcomes.of_reply(answered, self._context.read_result), None
+            return await self._context.read_result(answered), None
         except InvalidReplyError:
             return None
         except RaisedByUser as error:

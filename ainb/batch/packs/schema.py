@@ -114,10 +114,11 @@ def _refers_to_root(value: Any) -> bool:
         return any(map(_refers_to_root, value))
     if not isinstance(value, Mapping):
         return False
-    target = value.get("$ref")
-    if isinstance(target, str) and not target.startswith(tuple(f"#/{name}/" for name in _DEFINITIONS)):
-        return True
-    return any(map(_refers_to_root, value.values()))
+    return _leads_to_root(value.get("$ref")) or any(map(_refers_to_root, value.values()))
+
+
+def _leads_to_root(target: Any) -> bool:
+    return isinstance(target, str) and not target.startswith(tuple(f"#/{name}/" for name in _DEFINITIONS))
 
 
 def _led_to_item(value: Any) -> Any:
@@ -126,7 +127,6 @@ def _led_to_item(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     led = {name: _led_to_item(item) for name, item in value.items()}
-    target = led.get("$ref")
-    if isinstance(target, str) and not target.startswith(tuple(f"#/{name}/" for name in _DEFINITIONS)):
-        led["$ref"] = f"#/$defs/{ITEM}{target.removeprefix('#')}"
+    if _leads_to_root(led.get("$ref")):
+        led["$ref"] = f"#/$defs/{ITEM}{led['$ref'].removeprefix('#')}"
     return led

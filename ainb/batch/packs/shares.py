@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from ainb.batch.results.outcomes import added
-from ainb.batch.results.row_result import NANO, RowResult, to_nano_usd
+from ainb.batch.results.row_result import NANO, RowResult, signed_nano_usd, to_nano_usd
 from ainb.messages import Reply, Usage, add_up, provider_savings
 
 
@@ -83,7 +83,7 @@ def share_out(
         if item.name != "source"
     }
     costs = split(to_nano_usd(cost), both)
-    savings = split(None if saved is None else int((saved * NANO).to_integral_value()), sent)
+    savings = split(signed_nano_usd(saved), sent)
     return [
         Share(
             Usage(**{name: parts[row] for name, parts in counts.items()}, source=usage.source),

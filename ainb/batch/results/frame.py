@@ -121,9 +121,7 @@ class Results:
         if more <= 0:
             return
         # Nine columns that each grow by one row take as long as all the rest of `put`.
-        self._extend(max(more, BLOCK_ROWS))
-
-    def _extend(self, more: int) -> None:
+        more = max(more, BLOCK_ROWS)
         self._status.extend(bytes([STATUSES.index("cancelled")]) * more)
         self._reply.extend([None] * more)
         self._cached.extend(bytes(more))

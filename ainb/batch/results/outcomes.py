@@ -1,31 +1,12 @@
-"""Result of a row from the reply or the error that ended its call."""
+"""Result of a row from the error that ended its call, and of a row with two calls."""
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
 
 from ainb.batch.results.row_result import RowResult, to_nano_usd
-from ainb.event_loop import carried, ends_program
-from ainb.messages import Call, Reply, add_up
+from ainb.messages import Call, add_up
 from ainb.pipeline.budget import billed_attempts
-
-
-async def of_reply(reply: Reply, read: Callable[[Reply], Awaitable[RowResult]]) -> RowResult:
-    """The result of an answered row, with the fields that `read` parses from the reply.
-
-    Raises:
-        RaisedByUser: A serialiser raised SystemExit or KeyboardInterrupt.
-    """
-    try:
-        return await read(reply)
-    except asyncio.CancelledError:
-        raise
-    except BaseException as error:  # raised by a serialiser of the user's model: it becomes this row's result
-        if ends_program(error):
-            raise carried(error) from error
-        return RowResult.of_reply(reply).with_error(error)
 
 
 def of_failure(call: Call, error: Exception, *, was_sent: bool, took_s: float | None) -> RowResult:

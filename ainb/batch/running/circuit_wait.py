@@ -20,7 +20,7 @@ class CircuitWait:
 
     def __init__(self, context: BatchContext, reporter: ProgressReporter) -> None:
         self._clock = context.clock
-        self._notify = context.notify
+        self._notify = context.core.notify
         self._reporter = reporter
         self._left_seconds = context.options.circuit_wait_seconds
 

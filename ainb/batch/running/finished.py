@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from ainb.batch.context import BatchContext
 from ainb.batch.input.cells import check_fields
@@ -27,7 +29,9 @@ class FinishedRows:
         self._schema = context.calls.schema
         self._recent: OrderedDict[str, RowResult] = OrderedDict()
         self._held: dict[str, RowResult] = {}
-        self._resuming = self._has_rows()
+        self._resuming = False
+        with self._faults():
+            self._resuming = self._journal is not None and self._journal.has_rows(self._run_id)
 
     @property
     def holds_back(self) -> bool:
@@ -40,13 +44,10 @@ class FinishedRows:
         if recent is not None:
             self._recent.move_to_end(row_key)
             return recent.shared(), False
-        if not self._resuming or self._journal is None:
-            return None
-        try:
-            result = self._journal.find(self._run_id, row_key)
-        except JournalError as error:
-            self._fail(error)
-            return None
+        result = None
+        if self._resuming and self._journal is not None:
+            with self._faults():
+                result = self._journal.find(self._run_id, row_key)
         if result is None or (result.status == "error" and self._retry_failed) or not self._fits(result):
             return None
         return result, True
@@ -101,26 +102,20 @@ class FinishedRows:
         journal = self._context.journal
         if journal is None:
             return
-        try:
+        with contextlib.closing(journal), self._faults():
             if complete and self._journal is not None:
                 journal.finish(self._run_id, row_count=row_count, now=self._context.clock.unix())
-        except JournalError as error:
-            self._fail(error)
-        finally:
-            journal.close()
 
-    def _has_rows(self) -> bool:
-        if self._journal is None:
-            return False
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
         try:
-            return self._journal.has_rows(self._run_id)
+            yield
         except JournalError as error:
             self._fail(error)
-            return False
 
     def _fail(self, error: JournalError) -> None:
         """Continue without the journal; rows of the same commit give no further notice."""
         if self._journal is not None:
             self._journal = None
             text = f"{error}; the batch continues, but rows from here on are sent again by another run"
-            self._context.notify(text, "journal")
+            self._context.core.notify(text, "journal")

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from ainb.batch.input.calls import FunctionCalls, RowCalls
 from ainb.batch.options import BatchOptions
-from ainb.events import Notice
 from ainb.pipeline.rate_limit import START, Limiter, Ramp, RateLimit
 
 if TYPE_CHECKING:
@@ -120,5 +119,4 @@ class Pace:
         return cap, None
 
     def _notify_cap(self, asked: int, reason: str) -> None:
-        text = f"the batch does not reach {asked} rows at once: {reason}"
-        self._core.runtime.sink(Notice(text, "concurrency"))
+        self._core.notify(f"the batch does not reach {asked} rows at once: {reason}", "concurrency")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ainb.batch.context import BatchContext
 from ainb.batch.input.reader import RowReader
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.results import outcomes
-from ainb.batch.results.output import Output
 from ainb.batch.results.row_result import RowResult
 from ainb.batch.running.ahead import CallsAhead
 from ainb.batch.running.circuit_wait import CircuitWait
@@ -18,18 +19,17 @@ from ainb.batch.running.refusals import AccountRefusals, not_sent, stop_notice
 from ainb.batch.running.throttled import ThrottledRow
 from ainb.batch.running.warm_up import WarmUp
 from ainb.errors import (
-    AinbError,
     CallRejectedError,
     CircuitOpenError,
     ConfigError,
     InvalidReplyError,
     ProviderError,
 )
-from ainb.event_loop import Contained, RaisedByUser, carried, ends_program
+from ainb.event_loop import Contained, RaisedByUser, ends_program
 from ainb.pipeline.rate_limit import OVERLOAD_STATUSES
 
 if TYPE_CHECKING:
-    from ainb.messages import Call
+    from ainb.messages import Call, Reply
 
 MAX_REQUEUES = 20
 STOP_SECONDS = 1.5
@@ -48,7 +48,6 @@ class Runner:
     Args:
         context: Context of the batch.
         rows: Reads the next row when a worker becomes free.
-        output: Receives the result of a row once it is committed to the journal.
         reporter: Counts results and shows progress.
 
     Attributes:
@@ -56,16 +55,9 @@ class Runner:
         unfinished: Rows left for a later run.
     """
 
-    def __init__(
-        self,
-        context: BatchContext,
-        rows: RowReader,
-        output: Output,
-        reporter: ProgressReporter,
-    ) -> None:
+    def __init__(self, context: BatchContext, rows: RowReader, reporter: ProgressReporter) -> None:
         self._context = context
         self._rows = rows
-        self._output = output
         self._reporter = reporter
         self._progress = reporter.progress
         self.finished = FinishedRows(context)
@@ -194,13 +186,9 @@ class Runner:
         if (call := self._ahead.take(item)) is not None:
             return call
         try:
-            return await self._context.make_call(item)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - an error of a row's data affects that row only
-            if ends_program(error):
-                self._leave(carried(error))
-            return RowResult.of_error(error, status="rejected")
+            return await self._context.open_row(item)
+        except RaisedByUser as error:
+            self._leave(error)
 
     async def _row(self, item: Any) -> tuple[RowResult, bool]:
         """Result of a row, and whether an earlier run had finished it."""
@@ -240,7 +228,7 @@ class Runner:
         if error is not None and self._refusals.add_error(error):
             self.finished.hold_back(key, result)
             if error is self._refusals.cause:
-                self._context.notify(stop_notice(error), "batch")
+                self._context.core.notify(stop_notice(error), "batch")
             return result
         if isinstance(error, InvalidReplyError) or (error is None and result.attempts and not result.cached):
             self._refusals.add_success()
@@ -249,34 +237,47 @@ class Runner:
         return result
 
     async def _send(self, call: Call, item: Any) -> tuple[RowResult, Exception | None]:
+        again = functools.partial(self._context.make_call, item)
+        call, ended, started = await self._ask(call, self._context.core.handle, again)
+        if isinstance(ended, Exception):
+            return self._failed(call, ended, started), ended
+        try:
+            return await self._context.read_result(ended), None
+        except RaisedByUser as error:
+            self._leave(error)
+
+    async def _ask(
+        self,
+        call: Call,
+        handle: Callable[[Call], Coroutine[Any, Any, Reply]],
+        again: Callable[[], Awaitable[Call]],
+    ) -> tuple[Call, Reply | Exception, float]:
+        """The last call of a row or a pack, its reply or error, and the time it was sent.
+
+        After a wait for an open circuit, or after 429, the call that `again` returns is sent.
+        """
         throttled = None
         for _ in range(MAX_REQUEUES):
             started = self._context.clock.monotonic()
+            # Errors are returned where they are caught: a variable would make a cycle with the traceback.
             try:
-                reply = await Contained(self._warm_up.send(call, self._context.core.handle))
+                reply = await Contained(self._warm_up.send(call, handle))
             except CircuitOpenError as error:
                 if not await self._circuit.wait(error) or self._stopping:
-                    self.unfinished += 1
-                    return RowResult.of_error(error, status="rejected"), error
-                call = await self._context.make_call(item)
-                continue
+                    return call, error, started
             except Exception as error:  # noqa: BLE001 - any exception, also of a user function, becomes this row's result
                 if ends_program(error):
                     self._leave(error)
                 self._adapt(call, error, started)
                 throttled = throttled or ThrottledRow(self._context, self._progress)
                 if self._stopping or not await throttled.wait(call, error) or self._stopping:
-                    return self._failed(call, error, started), error
-                call = await self._context.make_call(item)
-                continue
-            self._adapt(call, None, started)
-            try:
-                return await outcomes.of_reply(reply, self._context.read_result), None
-            except RaisedByUser as error:
-                self._leave(error)
-        self.unfinished += 1
+                    return call, error, started
+            else:
+                self._adapt(call, None, started)
+                return call, reply, started
+            call = await again()
         text = f"this row was sent {MAX_REQUEUES} times and refused each time; run the batch again later"
-        return RowResult.of_error(AinbError(text), status="rejected"), None
+        return call, CallRejectedError(text), started
 
     def _leave(self, error: Exception) -> NoReturn:
         """End the row without a result, so that another run sends it again, and stop the batch."""
@@ -285,6 +286,7 @@ class Runner:
 
     def _failed(self, call: Call, error: Exception, started: float) -> RowResult:
         refused = isinstance(error, CallRejectedError | ConfigError) and not call.attempts
+        refused = refused or isinstance(error, CircuitOpenError)
         if refused:
             self.unfinished += 1
         took = call.duration_s
@@ -307,7 +309,7 @@ class Runner:
         self._progress.concurrency = pace.limit
 
     def _end(self, position: int, item: Any, result: RowResult, *, resumed: bool) -> None:
-        self._output.put(position, result)
+        self._context.output.put(position, result)  # committed to the journal
         self._progress.count(position, result, resumed=resumed, item=item)
         if self._context.options.fail_fast and result.status == "error" and not resumed:
             self._stopping = True

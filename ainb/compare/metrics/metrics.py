@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -30,28 +30,6 @@ class Pair(NamedTuple):
     only_second: int
     difference: float
     interval: Interval
-
-
-class Metrics(Protocol):
-    """Metrics of answers against the truth."""
-
-    columns: tuple[str, ...]
-
-    def row(self, answers: Answers) -> dict[str, Any]:
-        """Metrics by column, NaN where undefined."""
-        ...
-
-    def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
-        """Compare two variants, on all rows or on those of a bool array."""
-        ...
-
-    def rank(self, answers: Answers) -> float:
-        """The metric that ranks variants; higher is better."""
-        ...
-
-    def smallest_group(self) -> tuple[str, int]:
-        """The class with the fewest rows, as text, and its number of rows."""
-        ...
 
 
 class LabelMetrics:
@@ -115,7 +93,7 @@ class LabelMetrics:
         }
 
     def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
-        """Rows on which only one of the two is right."""
+        """Rows on which only one of the two is right, of all rows or of those of a bool array."""
         kept = slice(None) if rows is None else rows
         one, other = self.right(first)[kept], self.right(second)[kept]
         only_first, only_second = int((one & ~other).sum()), int((other & ~one).sum())
@@ -124,7 +102,7 @@ class LabelMetrics:
         return Pair(only_first, only_second, (only_second - only_first) / n if n else math.nan, interval)
 
     def rank(self, answers: Answers) -> float:
-        """The accuracy."""
+        """The accuracy, by which variants are ranked."""
         return float(self.right(answers).mean())
 
     def smallest_group(self) -> tuple[str, int]:
@@ -175,7 +153,10 @@ class NumberMetrics:
         }
 
     def pair(self, first: Answers, second: Answers, rows: np.ndarray | None = None) -> Pair:
-        """Rows on which one variant is nearer to the truth; mean difference of rows that both answered."""
+        """Rows on which one variant is nearer to the truth; mean difference of rows that both answered.
+
+        Of all rows, or of those of a bool array.
+        """
         kept = slice(None) if rows is None else rows
         one, other = self.errors(first)[kept], self.errors(second)[kept]
         both = np.isfinite(one) & np.isfinite(other)
@@ -191,3 +172,6 @@ class NumberMetrics:
     def smallest_group(self) -> tuple[str, int]:
         """All rows, because numbers have no classes."""
         return "", len(self.truth)
+
+
+Metrics = LabelMetrics | NumberMetrics

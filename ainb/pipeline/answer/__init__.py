@@ -12,14 +12,14 @@ from ainb.lazy import lazy_exports
 if TYPE_CHECKING:
     from ainb.pipeline.answer.finding import find_value, visible
     from ainb.pipeline.answer.inline import is_inline
-    from ainb.pipeline.answer.schema import Schema, is_schema_class, is_schema_type, read_schema
+    from ainb.pipeline.answer.schema import Schema, is_schema_class, is_schema_type, read_schema, resolve
     from ainb.pipeline.answer.stage import AnswerStage, check_again
 else:
     __getattr__ = lazy_exports(
         __name__,
         finding="find_value visible",
         inline="is_inline",
-        schema="Schema is_schema_class is_schema_type read_schema",
+        schema="Schema is_schema_class is_schema_type read_schema resolve",
         stage="AnswerStage check_again",
     )
 
@@ -32,5 +32,6 @@ __all__ = [
     "is_schema_class",
     "is_schema_type",
     "read_schema",
+    "resolve",
     "visible",
 ]

@@ -200,23 +200,25 @@ def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, str]:
     definitions = schema.get("$defs", {})
-    properties = _resolve(schema, definitions).get("properties")
+    properties = resolve(schema, definitions).get("properties")
     if not properties:
         return {"value": _dtype(schema, definitions)}
     return {name: _dtype(inner, definitions) for name, inner in properties.items()}
 
 
-def _resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+def resolve(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema, or the definition that it refers to; empty if there is none, or one of true or false."""
     reference = schema.get("$ref", "")
     if isinstance(reference, str) and reference.startswith("#/$defs/"):
-        return definitions.get(reference.removeprefix("#/$defs/"), {}) or {}
+        found = definitions.get(reference.removeprefix("#/$defs/"), {})
+        return found if isinstance(found, Mapping) else {}
     return schema
 
 
 def _dtype(schema: Any, definitions: Mapping[str, Any]) -> str:
     if not isinstance(schema, Mapping):
         return "json"
-    schema = _resolve(schema, definitions)
+    schema = resolve(schema, definitions)
     choices = [inner for inner in schema.get("anyOf", ()) if inner.get("type") != "null"]
     if len(choices) == 1:
         return _dtype(choices[0], definitions)

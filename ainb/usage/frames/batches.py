@@ -1,13 +1,34 @@
-"""Aggregates of the batches of a home."""
+"""Tables of the batches of a home, and their aggregates."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NEWEST = 12
+
+
+def records_frame(records: Sequence[object], columns: Mapping[str, Any]) -> pd.DataFrame:
+    """One row per record.
+
+    Args:
+        records: Objects with the attributes.
+        columns: Attributes of the records in the order of their columns, each with its dtype; "time" is for
+            seconds since 1970, which become datetime64[us, UTC]. None and NaN are NA.
+    """
+    import pandas as pd
+
+    made: dict[str, Any] = {}
+    for name, dtype in columns.items():
+        values = [getattr(record, name) for record in records]
+        if dtype == "time":
+            made[name] = pd.to_datetime(values, unit="s", utc=True).astype("datetime64[us, UTC]")
+        else:
+            made[name] = pd.array(values, dtype=dtype)
+    return pd.DataFrame(made)
 
 
 def outcomes(runs: pd.DataFrame, count: int = NEWEST) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ainb.batch.files.csv import CsvFile
+from ainb.batch.files.guard import OutputGuard
 from ainb.batch.files.ordered import OrderedFile
 from ainb.batch.files.table import distinct_labels
 from ainb.batch.input.template import Template
@@ -132,13 +133,14 @@ def check_reading(table, dialect, encoding, packed):
 def check_writing(table, end, replies):
     names, rows = table
     names = distinct_labels(names)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"out{end}"
-        out = OrderedFile(path, fields={}, keep=names, csv_formulas="keep")
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as home:
+        path, guard = Path(folder) / f"out{end}", OutputGuard(Path(home))
+        out = OrderedFile(path, fields={}, keep=names, csv_formulas="keep", guard=guard, notify=str)
         for position, cells in enumerate(rows):
-            out.carry(position, dict(zip(names, cells, strict=True)))
+            out.start(position, dict(zip(names, cells, strict=True)))
             out.put(position, RowResult(status="ok", reply=replies[position % len(replies)]))
-        assert out.close() == path
+        out.close(complete=True)
+        assert out.result() == path
         data = gzip.decompress(path.read_bytes()) if end.endswith(".gz") else path.read_bytes()
         assert list(Path(folder).iterdir()) == [path]
     separator = "\t" if end.startswith(".tsv") else ","

@@ -192,3 +192,10 @@ def test_the_name_of_a_type_says_what_it_is():
         "list_Label",
         "Mood",
     ]
+
+
+@pytest.mark.parametrize("definition", [True, False, {}])
+def test_a_reference_to_a_definition_without_a_type_gives_a_json_column(definition):
+    shape = {"type": "object", "properties": {"x": {"$ref": "#/$defs/any"}}, "$defs": {"any": definition}}
+
+    assert read_schema(shape).fields == {"x": "json"}
