@@ -31,9 +31,7 @@ def shared(redis, make_session):
 
     def make(server, **options):
         session = make_session(server, state=redis.url, **options)
-        until(
-            lambda: next(row for row in session.core.stages.status() if row["part"] == "state")["connected"]
-        )
+        until(lambda: next(row for row in session.state() if row["part"] == "state")["connected"])
         return session
 
     return make

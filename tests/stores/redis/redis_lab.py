@@ -134,7 +134,7 @@ def report(**found):
 
 def state(session):
     """The status row of the shared state."""
-    return next(row for row in session.core.stages.status() if row["part"] == "state")
+    return next(row for row in session.state() if row["part"] == "state")
 
 
 def until(condition):
