@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+from ainb.plain import is_missing
 
 FIRST_ROWS = 20
 LOOKED_AT = 1000
@@ -72,7 +73,7 @@ def kind_of(values: Any) -> str:
     kind = _KINDS.get(getattr(dtype, "kind", "O"))
     if kind is not None:
         return kind
-    return _kind_of_objects([_plain(item) for item in _first(values, LOOKED_AT) if not _is_missing(item)])
+    return _kind_of_objects([_plain(item) for item in _first(values, LOOKED_AT) if not is_missing(item)])
 
 
 def _kind_of_objects(values: list[Any]) -> str:
@@ -105,20 +106,11 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
-    if _is_missing(value):
+    if is_missing(value):
         return ""
     if hasattr(value, "isoformat") and hasattr(value, "year"):
         return str(value.isoformat())
     return str(value)
-
-
-def _is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN, NaT or NA."""
-    return (
-        value is None
-        or (isinstance(value, float) and math.isnan(value))
-        or type(value).__name__ in {"NAType", "NaTType"}
-    )
 
 
 def _label(label: Any, unnamed: str) -> str:

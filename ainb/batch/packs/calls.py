@@ -12,7 +12,7 @@ from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.shared_prefix import count_shared, shared_prefix
 from ainb.batch.packs.schema import pack_schema
 from ainb.errors import ConfigError
-from ainb.messages import Call, Message, Request
+from ainb.messages import OUTPUT_LIMITS, Call, Message, Request
 from ainb.model_rules import SharedPrefix
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ainb.batch.packs.shares import Share
     from ainb.pipeline.answer import Schema
 
-OUTPUT_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 # Tokens of an entry's id and braces, and of the enclosing object.
 ENTRY_TOKENS, FRAME_TOKENS = 16, 32
 _LINE_BREAK = re.compile("\r\n|[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")

@@ -219,7 +219,7 @@ def _dtype(schema: Any, definitions: Mapping[str, Any]) -> str:
     if not isinstance(schema, Mapping):
         return "json"
     schema = resolve(schema, definitions)
-    choices = [inner for inner in schema.get("anyOf", ()) if inner.get("type") != "null"]
+    choices = [inner for inner in schema.get("anyOf", ()) if not _is_null(inner)]
     if len(choices) == 1:
         return _dtype(choices[0], definitions)
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
@@ -228,6 +228,10 @@ def _dtype(schema: Any, definitions: Mapping[str, Any]) -> str:
     kinds = schema.get("type")
     named = [kind for kind in (kinds if isinstance(kinds, list) else [kinds]) if kind != "null"]
     return COLUMN_TYPES.get(named[0], "json") if len(named) == 1 and isinstance(named[0], str) else "json"
+
+
+def _is_null(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and schema.get("type") == "null"
 
 
 def _closed(schema: Any) -> Any:

@@ -32,11 +32,11 @@ class Shortage(NamedTuple):
 
     Attributes:
         wait_s: Minimum wait in seconds; 0 when the wait depends on a call in flight.
-        limit: The limit in words, such as "60 requests a minute".
+        state: What delays the call, as a predicate: "is limited to 60 requests a minute".
     """
 
     wait_s: float
-    limit: str
+    state: str
 
 
 class Bucket:
@@ -229,7 +229,7 @@ class Pool:
             wait = bucket.wait(cost[index], now, ahead if index == 0 else 0)
             if longest < wait < math.inf:
                 longest, limit = wait, f"{_count(min(self._limits[index]))} {DIMENSIONS[index]} a minute"
-        return Shortage(longest, limit.replace("_", " "))
+        return Shortage(longest, f"is limited to {limit.replace('_', ' ')}")
 
     def take(self, cost: Cost) -> None:
         """Take a slot, and `cost` from the buckets."""

@@ -220,7 +220,7 @@ class LocalLimiter:
         with self._lock:
             shortage = self._core.shortage(cost, user, self.clock.monotonic())
         raise RateLimitError(
-            f"{self._name} is limited to {shortage.limit}, and no permit is free now; try again after "
+            f"{self._name} {shortage.state}, and no permit is free now; try again after "
             'retry_after seconds, or set RateLimit(on_full="wait")',
             retry_after=shortage.wait_s or None,
         )
@@ -248,9 +248,9 @@ class LocalLimiter:
             with self._lock:
                 self._core.waking.discard(waiter)
             return waiter.permit
-        shortage = waiter.refused or Shortage(0.0, "its limits")
+        shortage = waiter.refused or Shortage(0.0, "is at its rate limit")
         raise RateLimitError(
-            f"{self._name} is limited to {shortage.limit}, and the wait is longer than this call may take; "
+            f"{self._name} {shortage.state}, and the wait is longer than this call may take; "
             "raise --timeout (timeout_seconds) or the limit, or send less",
             retry_after=shortage.wait_s or None,
         )

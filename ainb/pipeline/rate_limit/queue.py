@@ -93,9 +93,10 @@ class LimiterCore:
         if queue.pool is not None:
             own = queue.pool.shortage(cost, now, len(queue.waiting))
             if own.wait_s > found.wait_s or queue.pool.in_flight >= queue.pool.concurrency:
-                found = Shortage(own.wait_s, f"{own.limit} for each user")
-        if self.paused_until - now > found.wait_s:
-            return Shortage(self.paused_until - now, "no calls in a pause that the provider asked for")
+                found = Shortage(own.wait_s, f"{own.state} for each user")
+        pause = self.paused_until - now
+        if pause > found.wait_s:
+            return Shortage(pause, f"is paused for {pause:.3g} s, because the provider asked for a pause")
         return found
 
     def join(self, waiter: Waiter, now: float) -> None:

@@ -199,3 +199,23 @@ def test_a_reference_to_a_definition_without_a_type_gives_a_json_column(definiti
     shape = {"type": "object", "properties": {"x": {"$ref": "#/$defs/any"}}, "$defs": {"any": definition}}
 
     assert read_schema(shape).fields == {"x": "json"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "dtype"),
+    [
+        ({"anyOf": [True, {"type": "null"}]}, "json"),
+        ({"anyOf": [False, {"type": "null"}]}, "json"),
+        ({"anyOf": [{"type": "null"}, {"type": "integer"}]}, "Int64"),
+        ({"anyOf": [True, {"type": "integer"}]}, "json"),
+        ({"anyOf": [{"$ref": "#/$defs/any"}, {"type": "null"}]}, "json"),
+        ({"anyOf": [{"$ref": "#/$defs/text"}, {"type": "null"}]}, "string"),
+        ({"anyOf": [{"type": "null"}]}, "json"),
+        (True, "json"),
+    ],
+)
+def test_the_column_type_of_a_field_of_a_json_schema(schema, dtype):
+    definitions = {"any": True, "text": {"type": "string"}}
+    whole = {"type": "object", "properties": {"x": schema}, "$defs": definitions}
+
+    assert read_schema(whole).fields == {"x": dtype}

@@ -198,7 +198,9 @@ def test_a_pause_longer_than_a_call_in_line_may_take_refuses_it_at_once():
         stage.limiter(make_call(clock)).pause(200)
         await asyncio.sleep(0)
 
-        with pytest.raises(RateLimitError, match="limited to no calls in a pause that the") as caught:
+        with pytest.raises(
+            RateLimitError, match="paused for 200 s, because the provider asked for a pause, and the"
+        ) as caught:
             await waiting
         assert caught.value.retry_after == pytest.approx(200)
         assert clock.monotonic() == 1
