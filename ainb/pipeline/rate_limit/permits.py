@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-from ainb.pipeline.rate_limit.buckets import Bucket, Cost, Pool, Shortage
+from ainb.pipeline.rate_limit.buckets import Cost, Pool, Shortage
 
 
 class Waiter:
@@ -53,18 +53,18 @@ class Permit:
     Attributes:
         cost: Reserved cost.
         queue: Queue in which it was granted.
-        shared: Buckets of the shared pool that the cost was taken from.
+        pool: The shared pool, in which the call counts as in flight.
+        buckets: Buckets of the shared pool that the cost was taken from.
         granted_at: Monotonic second.
         settled: Whether the permit was returned.
     """
 
-    __slots__ = ("cost", "granted_at", "queue", "settled", "shared")
+    __slots__ = ("buckets", "cost", "granted_at", "pool", "queue", "settled")
 
-    def __init__(
-        self, cost: Cost, queue: UserQueue, shared: tuple[tuple[int, Bucket], ...], granted_at: float
-    ) -> None:
+    def __init__(self, cost: Cost, queue: UserQueue, pool: Pool, granted_at: float) -> None:
         self.cost = cost
         self.queue = queue
-        self.shared = shared
+        self.pool = pool
+        self.buckets = pool.buckets  # a limit that is learnt later adds to those of the pool
         self.granted_at = granted_at
         self.settled = False

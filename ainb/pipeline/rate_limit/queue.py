@@ -166,8 +166,8 @@ class LimiterCore:
         permit.settled = True
         if answered is not None:
             self.slots.end(answered=answered, now=now)
-        self.shared.in_flight -= 1
-        for index, bucket in permit.shared:
+        permit.pool.in_flight -= 1  # in a forked child the pool of a permit of the parent is another one
+        for index, bucket in permit.buckets:
             bucket.settle(permit.cost[index], actual[index], now)
         pool = permit.queue.pool
         if pool is not None:
@@ -277,7 +277,7 @@ class LimiterCore:
         self.shared.take(cost)
         if queue.pool is not None:
             queue.pool.take(cost)
-        return Permit(cost, queue, self.shared.buckets, now)
+        return Permit(cost, queue, self.shared, now)
 
     def _grant(self, waiter: Waiter, now: float) -> None:
         queue = self._queue_of(waiter.user, now)

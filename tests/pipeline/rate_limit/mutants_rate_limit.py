@@ -102,7 +102,8 @@ MUTANTS = [
     ),
     Mutant(CORE, "permit.settled = True", "permit.settled = False", "a permit is returned twice"),
     Mutant(CORE, "            queue.pool.take(cost)\n", "            pass\n", "user limits are not charged"),
-    Mutant(CORE, "pool.in_flight -= 1", "pass", "slots of a user are not returned"),
+    Mutant(CORE, "    pool.in_flight -= 1", "    pass", "slots of a user are not returned"),
+    Mutant(CORE, "permit.pool.in_flight -= 1", "pass", "slots are not returned"),
     Mutant(
         CORE,
         "max(self.shared.wait(first.cost, now), self.paused_until - now)",

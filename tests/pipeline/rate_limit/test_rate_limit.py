@@ -711,3 +711,23 @@ def test_a_forked_child_is_not_held_up_by_calls_in_flight_of_its_parent():
                 os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
     assert limiter.try_acquire(ONE_REQUEST) is None
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_permit_that_is_returned_in_a_forked_child_adds_no_slot_there():
+    limiter = LocalLimiter(RateLimit(concurrency=1), SYSTEM_CLOCK)
+    permit = limiter.try_acquire(ONE_REQUEST)
+    assert permit is not None
+
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(20)
+            limiter.settle(permit, ONE_REQUEST)
+            granted = [limiter.try_acquire(ONE_REQUEST) is not None for _ in range(3)]
+            os._exit(0 if granted == [True, False, False] else 1)
+        finally:
+            os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    limiter.settle(permit, ONE_REQUEST)
+    assert limiter.try_acquire(ONE_REQUEST) is not None

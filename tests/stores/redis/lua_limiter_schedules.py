@@ -147,7 +147,7 @@ class Run:
             assert (kind == "1") == granted, f"{owner} {cost}: {kind} {text}, and not {granted} {wait}"
             assert granted or math.isclose(float(text), wait, abs_tol=1e-6)
         if kind == "1":
-            permit = Permit(cost, UserQueue(None), self.model.core.shared.buckets, now)
+            permit = Permit(cost, UserQueue(None), self.model.core.shared, now)
             self.permits.append((owner, permit, text))
             self.granted.append(now)
 
