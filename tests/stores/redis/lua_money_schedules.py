@@ -71,6 +71,8 @@ DIRECTED = [
         *(("draw", "a", 300, 0), ("send", "a", 100), ("say_again", 0), ("say_again", 0)),
         *(("send", "a", 200), ("say_again", 0), ("say_again", 1), ("settle", 0, 5, 0), ("draw", "b", 700, 0)),
     ],
+    # All data is lost after a correction that leaves nothing spent: the next call notices it.
+    [("spend", "c", 1), ("spend", "c", -1), ("lose", "spent aside"), ("draw", "a", 1, 0)],
     # Money is drawn in advance while it is free, and returned in parts.
     [
         *(("draw", "a", 200, 400), ("draw", "b", 100, 400), ("give_back", "a", 50), ("draw", "c", 20, 400)),
@@ -212,12 +214,12 @@ class Run:
     def lose(self, what):
         """Delete keys: nothing is granted until each process has reported its state and its reservations."""
         keys = what.split()
-        told = any(spent > 0 for _, spent in self.told.values())
+        told = any(known > (0, 0) for known in self.told.values())
         opened = self.lab.client.hexists("aside", "here")
         self.lab.client.delete(*keys)
         if opened and (len(keys) == 1 or told):
             if len(keys) == 2:
-                self.script("LOOK", max(self.told, key=lambda name: self.told[name][1]))
+                self.script("LOOK", max(self.told, key=lambda name: self.told[name]))
             self.lab.client.zadd("peers", {"newcomer": self.lab.now})
             granted, *_ = self.script("DRAW", "newcomer", 1, 1, LIMIT, LIVE_SECONDS, 0)
             assert granted == 0, "money is granted before lost costs are restored"
