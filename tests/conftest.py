@@ -23,6 +23,7 @@ LONG_FILES = (
     "test_faults_at_any_moment.py",
     "test_csv_properties.py",
     "test_redis_scripts.py",
+    "test_nothing_leaks.py",
     "test_panels_browser.py",
     "test_notebooks.py",
     "test_hostile_browser.py",
