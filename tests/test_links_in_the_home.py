@@ -96,7 +96,8 @@ def test_a_home_of_another_user_costs_notices_and_no_call(whole, modes):
         code = textwrap.dedent(
             f"""
             import os, sys
-            import ainb, ainb.session, aiohttp, pandas
+            # All before the change of user: the folder of this Python may be closed to others.
+            import ainb, ainb.batch.batch, ainb.session, aiohttp, pandas
             os.setgid(65534); os.setuid(65534)
             from ainb.config import Config
             notices = []
