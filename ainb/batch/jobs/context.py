@@ -87,7 +87,7 @@ class JobContext:
         Raises:
             BudgetExceededError: The price is unknown, so that a hard budget cannot be enforced.
         """
-        if not self.budget.limits(self.call):
+        if not self.budget.limits.are_hard(self.call):
             return None
         quoted = pricing.quote(self.core.prices, request, free=self.call.provider.free, batch=True)
         if quoted.usd is None:

@@ -309,7 +309,7 @@ class Runner:
         self._progress.concurrency = pace.limit
 
     def _end(self, position: int, item: Any, result: RowResult, *, resumed: bool) -> None:
-        self._context.output.put(position, result)  # committed to the journal
+        self._context.output.put(position, result)  # the journal has it already
         self._progress.count(position, result, resumed=resumed, item=item)
         if self._context.options.fail_fast and result.status == "error" and not resumed:
             self._stopping = True

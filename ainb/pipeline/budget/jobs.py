@@ -26,20 +26,19 @@ class JobBudget:
 
     Args:
         limits: The budgets, and the ledger that books the reservations.
+
+    Attributes:
+        limits: As given.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._ledger = limits.ledger
-
-    def limits(self, call: Call) -> bool:
-        """Whether a hard budget applies, so that a job's cost must be known before it is submitted."""
-        return self._limits.are_hard(call)
 
     def room(self, call: Call) -> Decimal | None:
         """USD left in the tightest hard budget, neither spent nor reserved; None without one."""
         rooms = []
-        for claim, hard in self._limits.claims(call):
+        for claim, hard in self.limits.claims(call):
             if hard:
                 balance = self._ledger.balance(claim.account)
                 rooms.append(max(ZERO, claim.limit - balance.settled - balance.reserved))
@@ -47,17 +46,17 @@ class JobBudget:
 
     def refusal(self, call: Call, amount: Decimal) -> BudgetExceededError | None:
         """The error of a row that can never fit into its budgets; None when money may still be released."""
-        for claim, hard in self._limits.claims(call):
+        for claim, hard in self.limits.claims(call):
             balance = self._ledger.balance(claim.account)
             if hard and balance.settled + amount > claim.limit:
-                return self._limits.refused(Refusal(claim, balance), amount, "nothing was sent")
+                return self.limits.refused(Refusal(claim, balance), amount, "nothing was sent")
         return None
 
     def holds(self, call: Call, amount: Decimal) -> tuple[JobHold, ...]:
         """The reservations that `reserve` would make, to be stored before it makes them."""
         return tuple(
             (claim.account.scope, claim.account.name, str(amount if hard else ZERO))
-            for claim, hard in self._limits.claims(call)
+            for claim, hard in self.limits.claims(call)
         )
 
     async def reserve(self, job: str, call: Call, amount: Decimal) -> bool:
@@ -69,7 +68,7 @@ class JobBudget:
         for attempt in range(FETCH_TRIES):
             if attempt:
                 await asyncio.sleep(FETCH_SECONDS / FETCH_TRIES)
-            verdict = self._ledger.hold_job(job, self._limits.claims(call), amount)
+            verdict = self._ledger.hold_job(job, self.limits.claims(call), amount)
             if verdict is not Verdict.WAIT:
                 break
         return verdict is Verdict.GRANTED
@@ -89,7 +88,7 @@ class JobBudget:
             reserved: Whether `reserve` was called; if not, there is no reservation to release.
         """
         accounts = [(account, amount if reserved else ZERO) for account, amount in _read(holds)]
-        self._limits.warn(self._ledger.settle_job(job, accounts, cost))
+        self.limits.warn(self._ledger.settle_job(job, accounts, cost))
 
 
 def _read(holds: Sequence[JobHold]) -> list[tuple[Account, Decimal]]:

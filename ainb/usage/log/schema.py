@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 VERSIONS = 5
@@ -13,8 +15,10 @@ def _script(version: int) -> str:
     return Path(__file__).with_name("sql").joinpath(f"version_{version}.sql").read_text("utf-8")
 
 
-# One script per version, oldest first; a released script is never edited.
-MIGRATIONS = tuple(map(_script, range(1, VERSIONS + 1)))
+# The reader of one script per version, oldest first; a released script is never edited.
+MIGRATIONS: tuple[Callable[[], str], ...] = tuple(
+    functools.partial(_script, version) for version in range(1, VERSIONS + 1)
+)
 
 
 class NewerLogError(Exception):
@@ -42,7 +46,7 @@ def migrate(connection: sqlite3.Connection) -> None:
     try:
         for script in MIGRATIONS[known_version(connection) :]:
             # Statement by statement: executescript would commit the transaction first.
-            for statement in filter(str.strip, script.split(";\n")):
+            for statement in filter(str.strip, script().split(";\n")):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
         connection.execute("COMMIT")

@@ -305,7 +305,7 @@ def test_an_older_log_is_brought_up_to_date_and_keeps_its_rows(make_log, tmp_pat
     log.listener(finished(1))
     log.close()
     step = "ALTER TABLE calls ADD COLUMN region TEXT;\nUPDATE calls SET region = 'old';\n"
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, lambda: step))
     monkeypatch.setattr("ainb.usage.log.reading.MIGRATIONS", schema.MIGRATIONS)
     # Reading before the first write migrates a copy and not the file.
     with log.reading() as connection:
@@ -327,7 +327,7 @@ def test_a_migration_that_fails_half_way_leaves_the_old_log(tmp_path, monkeypatc
     path = tmp_path / "usage.sqlite3"
     open_log(path).close()
     monkeypatch.setattr(
-        schema, "MIGRATIONS", (*schema.MIGRATIONS, "ALTER TABLE calls ADD COLUMN a;\nnonsense;\n")
+        schema, "MIGRATIONS", (*schema.MIGRATIONS, lambda: "ALTER TABLE calls ADD COLUMN a;\nnonsense;\n")
     )
     with pytest.raises(sqlite3.OperationalError):
         open_log(path)
