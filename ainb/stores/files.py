@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+NEW_FILE_MODE = 0o666  # as `open` asks for; the umask of the user applies
 
 
 class NotPrivateError(OSError):
@@ -83,8 +85,10 @@ def replacement_file(path: Path, content: bytes) -> Iterator[Path]:
         OSError: The replacement cannot be written; the original is unchanged.
     """
     replacement = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    # From the start, or a private file's content could be read for a moment.
+    mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else NEW_FILE_MODE
     try:
-        with replacement.open("xb") as file:
+        with open(replacement, "xb", opener=functools.partial(os.open, mode=mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
