@@ -200,7 +200,7 @@ def test_a_newer_log_is_said_to_be_one_and_the_calls_of_this_session_are_shown(t
 def test_an_older_log_is_shown_before_and_after_it_is_brought_up_to_date(tmp_path, monkeypatch):
     home = home_with_calls(tmp_path, 2_000)
     step = "ALTER TABLE calls ADD COLUMN region TEXT;\n"
-    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, step))
+    monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, lambda: step))
     monkeypatch.setattr("ainb.usage.log.reading.MIGRATIONS", schema.MIGRATIONS)
 
     with ainb.Session("scripted:echo", home=home) as session:
