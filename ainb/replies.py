@@ -101,7 +101,8 @@ class Reply:
         reasoning: The model's own summary of its thinking if it gives one, else None; never part of `text`.
         service_tier: The service tier that answered, as named by the provider, or None.
         headers: Rate-limit headers of the response, lower-case names.
-        complete: False if a stream broke off before its end; such a reply is shown but never stored.
+        complete: False if a stream broke off before its end, a tool call is no JSON, or a service sent no
+            text; such a reply is shown but never stored.
         form: Requested form in which it is shown.
         filled: Fields of the cell's prompt that were filled, as typed between their braces.
         as_typed: Fields with a name of the notebook that were sent as typed because of their position.
