@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 _NUMBER_KINDS = frozenset("biuf")
@@ -47,14 +48,14 @@ def plain_fields(options: Any) -> None:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell is a missing value: None, NaN, NaT or NA."""
+    """Whether a cell is a missing value: None, NaN (also a Decimal), NaT or NA."""
     if isinstance(value, str):
         return False
     if value is None:
         return True
     if isinstance(value, float):
         return value != value  # noqa: PLR0124 - NaN is the only number that differs from itself
-    return type(value).__name__ in {"NAType", "NaTType"}
+    return type(value).__name__ in {"NAType", "NaTType"} or (isinstance(value, Decimal) and value.is_nan())
 
 
 def join_surrogates(text: str) -> str:
