@@ -1,4 +1,4 @@
-"""Registry of a notebook front end: session factory, origin of a call, path of the notebook, panels, display.
+"""Registry of a notebook front end: session factory, origin of a call, path of the notebook, display.
 
 `ainb.magics` registers itself here when the extension is loaded, so that no other module has to import it.
 `ainb` itself registers the display, which works without the extension.
@@ -6,37 +6,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 # Shows a result in the running cell, once and as a static panel.
 ResultDisplay = Callable[[object], None]
-
-
-class BatchPanel(Protocol):
-    """Panel of one batch in the running cell.
-
-    Attributes:
-        job: Handle of a batch in the background, which the panel's Cancel button cancels; None for a batch
-            that the cell waits for.
-    """
-
-    job: Any
-
-    def __call__(self, progress: Any) -> None:
-        """Show the progress of the batch."""
-
-    def close(self) -> None:
-        """Replace the live panel by a static one; no effect before the batch has started."""
-
-
-class PanelFactory(Protocol):
-    """Makes the panel of a batch that the running cell is about to start."""
-
-    def __call__(self, session: Any, options: Mapping[str, Any], *, background: bool) -> BatchPanel:
-        """A panel for a batch of an `ainb.Session` with the options of ``Session.map``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +24,12 @@ class Host:
             unknown.
         find_notebook: Returns the absolute path of the notebook; None when unknown.
         confirm: Asks the user a yes-or-no question; None when the user cannot be asked.
-        open_panel: Makes the panel of a batch.
     """
 
     make_session: Callable[[], object]
     find_origin: Callable[[], tuple[str | None, str | None]]
     find_notebook: Callable[[], Path | None]
     confirm: Callable[[str], bool | None]
-    open_panel: PanelFactory
 
 
 _registered: Host | None = None

@@ -263,12 +263,7 @@ class Session:
             from ainb.dask import map_collection
 
             return cast("pd.DataFrame", map_collection(self.core, data, task, options))
-        panel = self._open_panel(options)
-        try:
-            return self._run_batch(make_batch(self.core, data, task, _watched(options, panel)))
-        finally:
-            if panel is not None:
-                panel.close()
+        return self._run_batch(make_batch(self.core, data, task, options))
 
     def compare(
         self,
@@ -393,11 +388,7 @@ class Session:
             raise ConfigError(
                 "a Dask collection is computed in the background by Dask: session.map(ddf, …).persist()"
             )
-        panel = self._open_panel(options, background=True)
-        job = make_batch(self.core, data, task, _watched(options, panel)).submit()
-        if panel is not None:
-            panel.job = job
-        return job
+        return make_batch(self.core, data, task, options).submit()
 
     def runs(self) -> pd.DataFrame:
         """Batches of this home, newest first.
@@ -445,13 +436,6 @@ class Session:
 
         ENGINE.run(cancel_run(self.core, run_id))
         return jobs_frame(self.core, run_id)
-
-    def _open_panel(self, options: Mapping[str, Any], *, background: bool = False) -> host.BatchPanel | None:
-        """The panel of a batch; None outside a notebook with the extension, and with a ``watcher``."""
-        front_end = host.registered()
-        if front_end is None or "watcher" in options:
-            return None
-        return front_end.open_panel(self, options, background=background)
 
     def _run_batch(self, batch: Batch) -> pd.DataFrame | Path:
         from ainb.batch import BatchInterrupted
@@ -625,10 +609,6 @@ def _with_arguments(
             config.deadline or Deadline(), timeout_seconds=timeout_seconds
         )
     return dataclasses.replace(config, **changes) if changes else config
-
-
-def _watched(options: dict[str, Any], panel: host.BatchPanel | None) -> dict[str, Any]:
-    return options if panel is None else {**options, "watcher": panel}
 
 
 _current: Session | None = None

@@ -39,8 +39,7 @@ class BatchOptions:
             formulas, in CSV and TSV; "keep" writes them unchanged.
         confirm_above_usd: USD above which the forecast must be confirmed before anything is sent; None means
             the configured limit.
-        watcher: Called with the progress at most five times a second, or None. Left out, it is a panel in a
-            notebook with the extension.
+        watcher: Called with the progress at most five times a second, or None.
         batch_api: Send the rows as batch jobs of the provider, at the batch rate.
         max_wait_seconds: How long the call waits for batch jobs; None waits until they are done.
         batch_poll_seconds: First wait between polls of a batch job; None means the configured one.

@@ -21,13 +21,10 @@ from ainb.magics.errors import CellErrors
 from ainb.magics.jupyter_ai import AiMagics
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from ainb.magics.shell import NotebookShell
     from ainb.messages import Reply
-    from ainb.panels.batch import BatchPanel
-    from ainb.session import Session
 
 NAMES = ("ainb", "ai")
 REPLY = "ainb.replies.Reply"
@@ -77,10 +74,6 @@ class _Extension:
     def confirm(self, question: str) -> bool | None:
         """Ask the user; see `ainb.host.Host`."""
         return self.notebook_shell.confirm(question)
-
-    def open_panel(self, session: Session, options: Mapping[str, Any], *, background: bool) -> BatchPanel:
-        """The panel of a batch; see `ainb.host.Host`."""
-        return self.notebook_shell.open_panel(session, options, background=background)
 
     def notebook_path(self) -> Path | None:
         """Path of the running notebook; see `ainb.host.Host`."""
@@ -196,7 +189,6 @@ def load(shell: Any) -> None:
             find_origin=extension.origin,
             find_notebook=extension.notebook_path,
             confirm=extension.confirm,
-            open_panel=extension.open_panel,
         )
     )
     if _is_mixed_with_other():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ainb.errors import CallInterrupted, ConfigError
 from ainb.magics.display.dry_run import rows_report
@@ -15,6 +15,9 @@ from ainb.prompts import first_word
 from ainb.providers.parameters import PARAMETERS
 from ainb.session import Session, is_dask
 from ainb.suggestions import closest
+
+if TYPE_CHECKING:
+    from ainb.panels.batch import BatchPanel
 
 TABLE_PACKAGES = frozenset({"pandas", "dask", "polars", "pyarrow", "geopandas"})
 TABLE_KINDS = frozenset({"DataFrame", "Series", "LazyFrame", "GeoDataFrame", "Table"})
@@ -50,7 +53,7 @@ def run_each(shell: NotebookShell, arguments: Arguments, body: str, magic: str) 
     if "dry_run" in cell:
         shell.show(rows_report(*session.preview_map(data, body, **options)))
         return None
-    watch = shell.open_panel(session, options, background=False)
+    watch = _watch(shell, options)
     try:
         result = _run(session, data, body, {**options, "watcher": watch})
     except BaseException as error:
@@ -138,3 +141,17 @@ def is_table(value: Any) -> bool:
 
 def _holds_rows(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+
+
+def _watch(shell: NotebookShell, options: Mapping[str, Any]) -> BatchPanel:
+    """A live panel in a notebook, a line on stderr elsewhere."""
+    from ainb.panels.batch import BatchPanel
+
+    session = shell.session()
+    return BatchPanel.open(
+        budget_usd=options.get("budget_usd"),
+        display=shell.display(),
+        state=session.state,
+        clock=session.runtime.clock,
+        on_error=shell.print_line,
+    )

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ainb import session as sessions
 from ainb.errors import AinbError
@@ -22,9 +22,6 @@ from ainb.prompts import Chats
 from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.notebook import find_notebook
-
-if TYPE_CHECKING:
-    from ainb.panels.batch import BatchPanel
 
 # Options that each call reads anew: changing one must not reset the budget's spending or close an open
 # circuit.
@@ -145,19 +142,6 @@ class NotebookShell:
             return str(sessions.current().config.display)
         except AinbError:
             return "auto"
-
-    def open_panel(self, session: Session, options: Mapping[str, Any], *, background: bool) -> BatchPanel:
-        """The panel of a batch: live in a notebook, a line on stderr elsewhere; see `ainb.host.Host`."""
-        from ainb.panels.batch import BatchPanel
-
-        return BatchPanel.open(
-            budget_usd=options.get("budget_usd"),
-            display=self.display(),
-            state=session.state,
-            background=background,
-            clock=session.runtime.clock,
-            on_error=self.print_line,
-        )
 
     def display_options(self) -> DisplayOptions:
         """Display options of replies in this front end."""
