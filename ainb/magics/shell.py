@@ -158,8 +158,8 @@ class NotebookShell:
             display=self.display(),
             state=state,
             cancel=cancel,
-            # A loop over small batches is not to leave a panel for each. Behind a later cell, a panel in the
-            # background would open in the wrong place.
+            # A loop over small batches is not to leave a panel for each. In the background it is shown at
+            # once, because a later cell may be running after a second.
             after_seconds=SHOWN_AFTER_SECONDS if cancel is None else 0.0,
             on_error=self.print_line,
         )

@@ -37,7 +37,7 @@ class BatchPanel(LoopWatcher):
         state: Called once a second for circuit and limits, such as ``session.state``; None hides them.
         cancel: Action of a Cancel button; None means no button. Only for a batch that runs while the cell
             continues, because a blocking cell does not process the button's clicks.
-        after_seconds: The panel of a batch that takes less time is not shown.
+        after_seconds: The panel of a batch that takes less time is shown only if rows failed.
         clock: For the pauses between calls of `state`.
     """
 
@@ -106,9 +106,10 @@ class BatchPanel(LoopWatcher):
     def __call__(self, progress: Progress) -> None:
         """Show the state of the batch; called once to five times a second, on the engine's thread."""
         self.progress = progress
-        if not self._shown and progress.elapsed_s < self._after_seconds:
+        ended = progress.state != "running"
+        if not self._shown and progress.elapsed_s < self._after_seconds and not (ended and progress.failed):
             return
-        if progress.state != "running":
+        if ended:
             self._slot.close(self.view)
             return
         self._refresh_state(progress.model)

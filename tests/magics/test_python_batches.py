@@ -106,8 +106,9 @@ def test_only_a_batch_in_the_background_has_a_button(rows):
     assert rows.run("print(job.wait(10), job)").text("stdout") == "True <Job failed: CancelledError>\n"
 
 
-def test_a_failed_batch_says_so_in_its_panel(rows):
-    rows.run('bad = script("bad", [Step(status=400, delay_seconds=0.7)]);')
+@pytest.mark.parametrize("seconds", [0.7, 0])
+def test_a_failed_batch_says_so_in_its_panel(rows, seconds):
+    rows.run(f'bad = script("bad", [Step(status=400, delay_seconds={seconds})]);')
 
     (text,) = panels(rows.run(f"frame = ainb.current().map({SLOW.replace('slow', 'bad')})", watched=True))
 

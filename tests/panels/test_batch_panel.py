@@ -326,7 +326,8 @@ def test_only_a_background_batch_has_a_button_and_it_cancels_the_job():
 
 @pytest.mark.parametrize(("elapsed", "shown"), [((0.0, 0.4), 0), ((0.0, 0.6, 1.0, 1.2), 2), ((2.0, 2.2), 2)])
 @pytest.mark.parametrize("state", ["finished", "stopped", "failed"])
-def test_a_short_batch_opens_no_panel_and_is_the_newest_all_the_same(elapsed, shown, state):
+@pytest.mark.parametrize("failed", [0, 2])
+def test_a_short_batch_is_shown_only_if_rows_failed(elapsed, shown, state, failed):
     called = []
 
     class Counted(Slot):
@@ -342,10 +343,10 @@ def test_a_short_batch_opens_no_panel_and_is_the_newest_all_the_same(elapsed, sh
 
     panel = BatchPanel(Counted("off"), after_seconds=1.0)
     for seconds in elapsed:
-        panel(running(elapsed_s=seconds))
+        panel(running(elapsed_s=seconds, failed=failed))
         assert panel.running
-    panel(running(elapsed_s=elapsed[-1], state=state))
+    panel(running(elapsed_s=elapsed[-1], state=state, failed=failed))
 
     assert not panel.running
-    assert len(called) == (shown + 1 if shown else 0)
+    assert len(called) == (shown + 1 if shown or failed else 0)
     assert "rows" in panel.view().text()
