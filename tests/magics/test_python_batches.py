@@ -114,3 +114,22 @@ def test_a_failed_batch_says_so_in_its_panel(rows, seconds):
 
     assert "4 of 4 rows · done" in text
     assert "4 failed" in text
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        'ainb.current().map(list("abcd"), "{value}", model="openai:m")',
+        'ainb.current().map([{"text": None}] * 4, "{text}", model="scripted:fast")',
+        f"ainb.current().map({FAST}, budget_usd=0)",
+    ],
+    ids=["no key", "no text", "no money"],
+)
+def test_a_batch_whose_rows_were_not_sent_says_so_in_its_panel(rows, cell):
+    rows.run("import os; os.environ.pop('OPENAI_API_KEY', None)")
+    rows.run('%config Ainb.prices = {"fast": {"input_usd_per_million": 1, "output_usd_per_million": 1}}')
+
+    (text,) = panels(rows.run(f"frame = {cell}", watched=True))
+
+    assert "4 of 4 rows" in text
+    assert "4 not sent" in text
