@@ -212,7 +212,7 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
     if progress.unpriced:
         rows = formatting.counted(progress.unpriced, "row")
         money = [f"{spent} known", f"cost of {rows} unknown"]
-    elif progress.state != "running":
+    elif progress.state != "running" and not progress.jobs_under_way:
         money = [f"{spent} {whole}"]
     elif progress.projected_nano_usd is None:
         money = [f"{spent} so far"]

@@ -103,7 +103,7 @@ def test_only_a_batch_in_the_background_has_a_button(rows):
     rows.run(f"job = ainb.current().submit_map({LONG})", watched=True)
     rows.run("for _ in range(100):\n    if not buttons(): time.sleep(0.1)")  # shown by the loop's thread
     rows.run("for button in buttons(): button.click()")
-    assert rows.run("print(job.wait(10), job)").text("stdout") == "True <Job failed: CancelledError>\n"
+    assert rows.run("print(job.wait(10), job)").text("stdout") == "True <Job cancelled>\n"
 
 
 @pytest.mark.parametrize("seconds", [0.7, 0])
