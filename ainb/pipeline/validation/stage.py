@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -73,8 +74,10 @@ class ValidationStage:
         texts = [message.content for message in call.request.messages]
         if self._own_rules:
             await USER_THREADS.run(functools.partial(self._look_at_call, call))
+        elif is_long(texts, call.request.parameters):
+            await asyncio.to_thread(self._check_call, call)
         else:
-            await work(self._check_call, call, is_long=is_long(texts, call.request.parameters))
+            self._check_call(call)
         if self._context_window is not None and _most_tokens(call.request.messages) > LEAST_CONTEXT:
             await self._check_context(call, self._context_window)
         try:
@@ -88,7 +91,9 @@ class ValidationStage:
             raise
         if self._own_rules:
             return await USER_THREADS.run(functools.partial(self._look_at_reply, call, reply))
-        return await work(self._look_at_reply, call, reply, is_long=is_long(reply.text))
+        if is_long(reply.text):
+            return await asyncio.to_thread(self._look_at_reply, call, reply)
+        return self._look_at_reply(call, reply)
 
     def _check_call(self, call: Call) -> None:
         if not self.validator.passes(call):
