@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ainb.keys import KEY_VARIABLES
+from ainb.variables import KEY_VARIABLES, value_of
 
 Protocol = Literal["openai", "anthropic", "local", "scripted", "pydantic"]
 
