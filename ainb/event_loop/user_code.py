@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Coroutine, Generator
-from contextvars import Context
+from collections.abc import Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -57,11 +56,11 @@ class Contained(Generic[T]):
         work: Coroutine that runs the user's code.
     """
 
-    __slots__ = ("_work", "cancelled")
+    __slots__ = ("_cancelled", "_work")
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self._work = work
-        self.cancelled = False
+        self._cancelled = False
 
     def __await__(self) -> Generator[Any, Any, T]:
         work, thrown = self._work, None
@@ -81,7 +80,7 @@ class Contained(Generic[T]):
     def _comes_from_outside(self, error: BaseException) -> bool:
         if isinstance(error, GeneratorExit):  # this awaitable is being closed; the work did not raise it
             return inspect.getcoroutinestate(self._work) != inspect.CORO_CLOSED
-        return self.cancelled and isinstance(error, asyncio.CancelledError)
+        return self._cancelled and isinstance(error, asyncio.CancelledError)
 
     def _wait(self, future: Any) -> Generator[Any, Any, BaseException | None]:
         """Wait for the future that the work awaits; returns an error to throw into the work, or None."""
@@ -89,7 +88,7 @@ class Contained(Generic[T]):
             try:
                 yield future
             except asyncio.CancelledError as cancel:
-                self.cancelled = True
+                self._cancelled = True
                 return cancel
             except Exception as error:  # noqa: BLE001 - the loop refuses the awaited object
                 return error
@@ -97,39 +96,19 @@ class Contained(Generic[T]):
         future._asyncio_future_blocking = False  # noqa: SLF001 - what a task does with a future it receives
         while not future.done():
             try:
-                yield _EndOf(future, self)
+                # Not the future itself: the task would throw its error into every coroutine from the
+                # outermost inwards, and a GeneratorExit would close them. Here the work gets the result from
+                # the future.
+                yield from _end_of(future).__await__()
             except asyncio.CancelledError as cancel:
-                self.cancelled = True
-                return cancel
+                self._cancelled = True
+                if not future.cancel():
+                    return cancel
         return None
 
 
-class _EndOf:
-    """Stands for a future that a task waits for, and ends with it, but never with an error.
-
-    With the future itself the task would throw its error into every coroutine from the outermost inwards, and
-    a GeneratorExit would close them. Here the work gets the result from the future.
-    """
-
-    __slots__ = ("_asyncio_future_blocking", "_future", "_waiting")
-
-    def __init__(self, future: asyncio.Future[Any], waiting: Contained[Any]) -> None:
-        self._asyncio_future_blocking = True
-        self._future = future
-        self._waiting = waiting
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._future.get_loop()
-
-    def done(self) -> bool:
-        return self._future.done()
-
-    def add_done_callback(self, wake: Callable[[_EndOf], object], *, context: Context | None = None) -> None:
-        self._future.add_done_callback(lambda _: wake(self), context=context)
-
-    def cancel(self, msg: object = None) -> bool:
-        self._waiting.cancelled = True
-        return self._future.cancel(msg)
-
-    def result(self) -> None:
-        """None, also when the future failed."""
+def _end_of(future: asyncio.Future[Any]) -> asyncio.Future[None]:
+    """A future that ends together with another one, but never with an error."""
+    end: asyncio.Future[None] = future.get_loop().create_future()
+    future.add_done_callback(lambda _: None if end.done() else end.set_result(None))
+    return end
