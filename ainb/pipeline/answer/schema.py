@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal, is_typeddict
 from ainb.errors import ConfigError
 from ainb.pipeline.answer.aliases import make_dump
 from ainb.pipeline.answer.inline import read_inline
+from ainb.pipeline.answer.loading import load_jsonschema
 
 _GENERIC = frozenset({list, tuple, set, frozenset, dict, typing.Union, types.UnionType, Literal, Annotated})
 COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
@@ -172,8 +173,7 @@ def _readable(kind: Any) -> Any:
 
 
 def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
-    import jsonschema
-
+    jsonschema = load_jsonschema()
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)

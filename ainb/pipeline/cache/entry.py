@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -33,6 +34,7 @@ TOKENS = (
     "cache_creation_1h_input_tokens",
     "reasoning_output_tokens",
 )
+_tokens_of = operator.attrgetter(*TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def encode_entry(reply: Reply, created_at: float) -> str:
         "provider": reply.provider,
         "finish_reason": reply.finish_reason,
         "reasoning": reply.reasoning,
-        "tokens": [getattr(usage, name) for name in TOKENS],
+        "tokens": _tokens_of(usage),
         "tokens_source": usage.source,
         "cost_usd": None if reply.cost_usd is None else str(reply.cost_usd),
         "cost_source": reply.cost_source,

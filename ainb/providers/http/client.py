@@ -78,7 +78,7 @@ class Response:
         """
         pieces = []
         size = 0
-        while piece := await self._next(size):
+        while not self._raw.content.at_eof() and (piece := await self._next(size)):
             pieces.append(piece)
             size += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
