@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
+SIZE_OF_DOUBLE = 8
 _NUMBER_KINDS = frozenset("biuf")
 
 
@@ -20,8 +21,10 @@ def plain_scalar(value: Any) -> Any:
         return str(value)
     if value.dtype.kind not in _NUMBER_KINDS:
         return value
-    # The `item` method of a longdouble returns a longdouble.
-    return float(value) if value.dtype.kind == "f" else value.item()
+    if value.dtype.kind != "f":
+        return value.item()
+    # The `item` method of a longdouble returns a longdouble; a float32 of 0.1 is 0.1 and not 0.10000000149.
+    return float(str(value)) if value.dtype.itemsize < SIZE_OF_DOUBLE else float(value)
 
 
 def plain_value(value: Any) -> Any:

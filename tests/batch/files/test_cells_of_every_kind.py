@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ainb.plain import plain_scalar
+
 LONG = np.arange(2_000)
 
 
@@ -30,6 +32,18 @@ def test_every_value_of_an_array_is_sent(session, cell, text):
     frame = pd.DataFrame({"v": pd.Series([cell], dtype=object)})
 
     assert session.map(frame, "{v}")["reply"].tolist() == [text]
+
+
+@pytest.mark.parametrize("kind", ["float32", "float16", "float64"])
+def test_a_number_is_sent_as_pandas_shows_it(session, kind):
+    frame = pd.DataFrame({"v": np.array([0.1, 2.5, 3], dtype=kind)})
+
+    assert session.map(frame, "{v}")["reply"].tolist() == ["0.1", "2.5", "3.0"]
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64, np.longdouble])
+def test_a_parameter_of_any_precision_is_the_number_typed(kind):
+    assert plain_scalar(kind("0.3")) == 0.3
 
 
 @pytest.mark.parametrize("cell", [Decimal("NaN"), Decimal("sNaN"), float("nan"), None, pd.NA, pd.NaT])
