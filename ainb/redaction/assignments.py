@@ -99,6 +99,49 @@ _OPTION = (
     rf"[ \t]{{1,4}}[\"']?{_LOOKS_SECRET}{_VALUE}"
 )
 
+# Names that stand apart from their value: declarations with a type, pairs of name and value, commands.
+_ENDING = r"[A-Za-z0-9_.\-]{0,64}?(?i:key|token|secret|password|passwd|pwd)"
+_IN_QUOTES = rf"[ \t]{{0,4}}[\"'`](?={_CHARACTER}{{{KEY_CHARACTERS}}}){_VALUE}"
+_APART: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (
+        "option value",
+        (
+            rf"(?:\b(?:ENV|ARG|setenv|setx|set[ \t]{{1,2}}-[A-Za-z]{{1,4}})|#define)[ \t]{{1,8}}{_ENDING}[ \t]{{1,8}}"
+            rf"[\"']?{_LOOKS_SECRET}{_VALUE}"
+        ),
+        ("ENV ", "ARG ", "setenv ", "setx ", "set -", "#define "),
+    ),
+    (
+        "option value",
+        rf"(?i:identified[ \t]{{1,4}}by|password)[ \t]{{1,4}}'{_VALUE}(?=')",
+        ("IDENTIFIED BY", "identified by", "PASSWORD '", "password '"),
+    ),
+    (
+        "key value",
+        (
+            rf"(?i:key|token|secret|password)[ \t]{{0,4}}:[ \t]{{0,4}}&?(?:'static[ \t])?(?i:str|string)[?!]?[ \t]{{0,4}}="
+            rf"{_IN_QUOTES}"
+        ),
+        (": str", ":str", "&str", "'static str"),
+    ),
+    ("key value", rf"(?i:key|token|secret|password)[ \t]{{0,4}}<-{_IN_QUOTES}", ("<-",)),
+    (
+        "key value",
+        (
+            rf"(?i:name|key)[\"']?[ \t]{{0,4}}[:=][ \t]{{0,4}}[\"']?{_ENDING}[\"']?,?\s{{1,32}}[\"']?value[\"']?[ \t]{{0,4}}"
+            rf"[:=][ \t]{{0,4}}[\"']?{_LOOKS_SECRET}{_VALUE}"
+        ),
+        ("value:", "value=", "value'", 'value"'),
+    ),
+    (
+        "key value",
+        (
+            rf"(?:define|setdefault|setenv|putenv|setProperty|\.set)\([ \t]{{0,4}}[\"']{_ENDING}[\"'][ \t]{{0,4}},[ \t]{{0,4}}"
+            rf"[\"']{_VALUE}(?=[\"'])"
+        ),
+        ("define(", "setdefault(", "setenv(", "putenv(", "setProperty(", ".set("),
+    ),
+)
 # Name of the pattern, last word of the name that the value follows, kinds of which one must precede the word,
 # and the fewest characters of a quoted or plain value.
 _NAMED: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
@@ -156,6 +199,7 @@ ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         ("machine ",),
     ),
     ("option value", _OPTION, ("--",)),
+    *_APART,
     *(
         (name, _named(word, kinds, shortest=shortest), (word, word.upper(), word.capitalize()))
         for name, word, kinds, shortest in _NAMED
