@@ -99,16 +99,21 @@ _OPTION = (
     rf"[ \t]{{1,4}}[\"']?{_LOOKS_SECRET}{_VALUE}"
 )
 
-# Names that stand apart from their value: declarations with a type, pairs of name and value, commands.
+# Names that stand apart from their value: commands, declarations with a type, pairs of name and value.
 _ENDING = r"[A-Za-z0-9_.\-]{0,64}?(?i:key|token|secret|password|passwd|pwd)"
-_IN_QUOTES = rf"[ \t]{{0,4}}[\"'`](?={_CHARACTER}{{{KEY_CHARACTERS}}}){_VALUE}"
+_GAP = r"[ \t]{0,4}"
+_BLANK = r"[ \t]{1,8}"
+_OF = rf"{_GAP}[:=]{_GAP}"
+_QUOTE = r"[\"']"
+_COMMAND = r"(?:\b(?:ENV|ARG|setenv|setx|set[ \t]{1,2}-[A-Za-z]{1,4})|#define)"
+_TYPE = rf"{_GAP}:{_GAP}&?(?:'static[ \t])?(?i:str|string)[?!]?{_GAP}="
+_FUNCTION = r"(?:define|setdefault|setenv|putenv|setProperty|\.set)\("
+_KEY_IN_QUOTES = rf"{_GAP}[\"'`](?={_CHARACTER}{{{KEY_CHARACTERS}}}){_VALUE}"
+_SECRET_NAME = r"(?i:key|token|secret|password)"
 _APART: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "option value",
-        (
-            rf"(?:\b(?:ENV|ARG|setenv|setx|set[ \t]{{1,2}}-[A-Za-z]{{1,4}})|#define)[ \t]{{1,8}}{_ENDING}[ \t]{{1,8}}"
-            rf"[\"']?{_LOOKS_SECRET}{_VALUE}"
-        ),
+        rf"{_COMMAND}{_BLANK}{_ENDING}{_BLANK}{_QUOTE}?{_LOOKS_SECRET}{_VALUE}",
         ("ENV ", "ARG ", "setenv ", "setx ", "set -", "#define "),
     ),
     (
@@ -116,29 +121,19 @@ _APART: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         rf"(?i:identified[ \t]{{1,4}}by|password)[ \t]{{1,4}}'{_VALUE}(?=')",
         ("IDENTIFIED BY", "identified by", "PASSWORD '", "password '"),
     ),
+    ("key value", f"{_SECRET_NAME}{_TYPE}{_KEY_IN_QUOTES}", (": str", ":str", "&str", "'static str")),
+    ("key value", f"{_SECRET_NAME}{_GAP}<-{_KEY_IN_QUOTES}", ("<-",)),
     (
         "key value",
         (
-            rf"(?i:key|token|secret|password)[ \t]{{0,4}}:[ \t]{{0,4}}&?(?:'static[ \t])?(?i:str|string)[?!]?[ \t]{{0,4}}="
-            rf"{_IN_QUOTES}"
-        ),
-        (": str", ":str", "&str", "'static str"),
-    ),
-    ("key value", rf"(?i:key|token|secret|password)[ \t]{{0,4}}<-{_IN_QUOTES}", ("<-",)),
-    (
-        "key value",
-        (
-            rf"(?i:name|key)[\"']?[ \t]{{0,4}}[:=][ \t]{{0,4}}[\"']?{_ENDING}[\"']?,?\s{{1,32}}[\"']?value[\"']?[ \t]{{0,4}}"
-            rf"[:=][ \t]{{0,4}}[\"']?{_LOOKS_SECRET}{_VALUE}"
+            rf"(?i:name|key){_QUOTE}?{_OF}{_QUOTE}?{_ENDING}{_QUOTE}?,?\s{{1,32}}{_QUOTE}?value{_QUOTE}?"
+            rf"{_OF}{_QUOTE}?{_LOOKS_SECRET}{_VALUE}"
         ),
         ("value:", "value=", "value'", 'value"'),
     ),
     (
         "key value",
-        (
-            rf"(?:define|setdefault|setenv|putenv|setProperty|\.set)\([ \t]{{0,4}}[\"']{_ENDING}[\"'][ \t]{{0,4}},[ \t]{{0,4}}"
-            rf"[\"']{_VALUE}(?=[\"'])"
-        ),
+        f"{_FUNCTION}{_GAP}{_QUOTE}{_ENDING}{_QUOTE}{_GAP},{_GAP}{_QUOTE}{_VALUE}(?={_QUOTE})",
         ("define(", "setdefault(", "setenv(", "putenv(", "setProperty(", ".set("),
     ),
 )
