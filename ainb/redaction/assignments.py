@@ -109,7 +109,7 @@ _COMMAND = r"(?:\b(?:ENV|ARG|setenv|setx|set[ \t]{1,2}-[A-Za-z]{1,4})|#define)"
 _TYPE = rf"{_GAP}:{_GAP}&?(?:'static[ \t])?(?i:str|string)[?!]?{_GAP}="
 _FUNCTION = r"(?:define|setdefault|setenv|putenv|setProperty|\.set)\("
 _KEY_IN_QUOTES = rf"{_GAP}[\"'`](?={_CHARACTER}{{{KEY_CHARACTERS}}}){_VALUE}"
-_SECRET_NAME = r"(?i:key|token|secret|password)"
+_LAST_WORDS = r"(?i:key|token|secret|password)"
 _APART: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
         "option value",
@@ -121,8 +121,8 @@ _APART: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         rf"(?i:identified[ \t]{{1,4}}by|password)[ \t]{{1,4}}'{_VALUE}(?=')",
         ("IDENTIFIED BY", "identified by", "PASSWORD '", "password '"),
     ),
-    ("key value", f"{_SECRET_NAME}{_TYPE}{_KEY_IN_QUOTES}", (": str", ":str", "&str", "'static str")),
-    ("key value", f"{_SECRET_NAME}{_GAP}<-{_KEY_IN_QUOTES}", ("<-",)),
+    ("key value", f"{_LAST_WORDS}{_TYPE}{_KEY_IN_QUOTES}", (": str", ":str", "&str", "'static str")),
+    ("key value", f"{_LAST_WORDS}{_GAP}<-{_KEY_IN_QUOTES}", ("<-",)),
     (
         "key value",
         (
