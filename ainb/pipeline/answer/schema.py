@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import json
 import re
 import sys
@@ -24,6 +25,7 @@ COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "bo
 # A constant, so that a type checker checks both branches for every Python version.
 READS_TYPING_TYPED_DICTS: bool = sys.version_info >= (3, 12)
 MAX_PROBLEMS = 3
+SHORT_CHARACTERS = 500
 # Parts of pydantic's core schema that mean calls of the model's own functions.
 _FUNCTIONS = re.compile(r"'function-|'post_init': '|'post_init': True|'default_factory'|'custom_init': True")
 
@@ -182,11 +184,19 @@ def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
         raise ConfigError("the JSON schema is empty; give it at least a type")
     validator = kind(schema)
 
+    def find_problems(text: str) -> str:
+        found = [
+            f"{_where(tuple(error.path))}{error.message}" for error in validator.iter_errors(json.loads(text))
+        ]
+        return "; ".join(found[:MAX_PROBLEMS])
+
+    # Many rows have the same short reply, such as a label; jsonschema takes 20 us or more.
+    remembered = functools.lru_cache(maxsize=256)(find_problems)
+
     def check(text: str) -> Any:
         value = json.loads(text)
-        problems = [f"{_where(tuple(error.path))}{error.message}" for error in validator.iter_errors(value)]
-        if problems:
-            raise ValueError("; ".join(problems[:MAX_PROBLEMS]))
+        if problems := (remembered if len(text) <= SHORT_CHARACTERS else find_problems)(text):
+            raise ValueError(problems)
         return value
 
     fields = _fields(schema)
