@@ -62,7 +62,7 @@ class Response:
     @property
     def is_event_stream(self) -> bool:
         """Whether the body is server-sent events."""
-        return "event-stream" in self._raw.headers.get("Content-Type", "")
+        return "event-stream" in self._raw.headers.get("Content-Type", "").lower()
 
     @property
     def location(self) -> str | None:
