@@ -36,16 +36,8 @@ class Answer(http.Answer):
         """Parse a complete message; see the base class."""
         if not isinstance(data, dict):
             raise UnreadableError("JSON that is not an object")
-        blocks = data.get("content")
-        if not isinstance(blocks, list):
-            raise UnreadableError("a message without content")
         answer = cls()
-        answer._start(data)
-        for index, block in enumerate(blocks):
-            answer.add_block(index, mapping(block))
-        answer._finish(data, None)
-        if answer.finish_reason is None and not blocks:
-            raise UnreadableError("a message without content")
+        answer._add_message(data)
         answer.end()
         return answer
 
@@ -54,6 +46,8 @@ class Answer(http.Answer):
         if not isinstance(event, dict):
             raise UnreadableError("a stream of something that is not an object")
         kind = event.get("type")
+        if kind == "message" or (kind is None and isinstance(event.get("content"), list)):
+            return self._add_message(event)
         if kind == "content_block_delta":
             return self._add_delta(event.get("index"), mapping(event.get("delta")))
         if kind == "message_start":
@@ -109,6 +103,20 @@ class Answer(http.Answer):
         self.begun = True
         self.model = word_or_none(message.get("model"))
         self._account(message.get("usage"))
+
+    def _add_message(self, message: dict[str, Any]) -> str:
+        """Add a message sent whole; returns the text that it adds.
+
+        After other events of a stream it adds no content, which it repeats.
+        """
+        blocks = [] if self.text or self._tools else message.get("content")
+        if not isinstance(blocks, list):
+            raise UnreadableError("a message without content")
+        self._start(message)
+        self._finish(message, None)
+        if self.finish_reason is None and not blocks and not self.text:
+            raise UnreadableError("a message without content")
+        return "".join([self.add_block(index, mapping(block)) for index, block in enumerate(blocks)])
 
     def _add_delta(self, index: Any, delta: dict[str, Any]) -> str:
         text = delta.get("text")
