@@ -65,8 +65,13 @@ def _gated(rules: Iterable[_Rule], gates: str, *, lower: bool = False) -> tuple[
     for rule in rules:
         for literal in rule.literals:
             gate = next((gate for gate in gates if gate in literal), "")
-            groups.setdefault(gate, {})[literal.lower() if lower else literal, rule] = None
+            groups.setdefault(gate, {})[_bytewise(literal) if lower else literal, rule] = None
     return tuple((gate, tuple(literals)) for gate, literals in groups.items())
+
+
+def _bytewise(literal: str) -> str:
+    """A literal in the form of the text of `_rules_for`: one character per byte, only ASCII in lower case."""
+    return literal.encode().lower().decode("latin-1")
 
 
 # A literal of a token is part of it, and so of a long run; a name stands beside its value, in upper or lower
@@ -86,17 +91,25 @@ _ASSIGNED = tuple(
     if literal.isupper()
 )
 _SHORT_NAMES = tuple(
-    (literal.lower(), rule)
-    for rule in _NAMED_RULES
-    if rule.name in {"password value", "authorization value"}
-    for literal in rule.literals[:1]
+    dict.fromkeys(
+        (literal.lower(), rule)
+        for rule in _NAMED_RULES
+        if rule.name in {"password value", "authorization value"}
+        for literal in rule.literals
+    )
 )
-_SHORT_FORMS = tuple(
-    (literal, rule)
-    for rule in _NAMED_RULES
-    if rule.name in {"curl password", "netrc password", "option value", "private key"}
-    for literal in rule.literals
-)
+_SHORT_FORMS = _gated(
+    (
+        rule
+        for rule in _NAMED_RULES
+        if rule.name
+        in {
+            "password in a command", "curl password", "netrc password", "pgpass password", "option value",
+            "private key", "block value", "basic credentials",
+        }
+    ),
+    "-:$ ",
+)  # fmt: skip
 (_URL_RULE,) = (rule for rule in _NAMED_RULES if rule.name == "password in a URL")
 _remembered: dict[str, str] = {}
 PATTERNS: tuple[tuple[str, re.Pattern[str]], ...]
@@ -246,8 +259,8 @@ def _of_literals(groups: tuple[tuple[str, _Literals], ...], text: str) -> list[_
 
 def _rules_for_short(text: str) -> list[_Rule]:
     """The rules that may find something in a text without a long run."""
-    rules = [rule for literal, rule in _SHORT_FORMS if literal in text]
-    if "=" in text or ":" in text or ">" in text:
+    rules = _of_literals(_SHORT_FORMS, text)
+    if "=" in text or ":" in text or ">" in text or "：" in text:
         lowered = text.lower()
         rules += [rule for literal, rule in _SHORT_NAMES if literal in lowered]
         rules += [rule for literal, rule in _ASSIGNED if literal in text]
