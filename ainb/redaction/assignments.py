@@ -13,6 +13,7 @@ from typing import Final
 
 from ainb.redaction.commands import COMMANDS
 from ainb.redaction.credential_files import CREDENTIAL_FILES
+from ainb.redaction.languages import PARTS_OF_WORDS, WORDS
 from ainb.redaction.values import (
     CHARACTER,
     DIGIT,
@@ -31,15 +32,16 @@ _KEY_KINDS = (
     "application", "service", "subscription", "master", "shared", "storage", "session", "admin", "license",
 )  # fmt: skip
 UNKNOWN_KEY_CHARACTERS = 20
+# Of these, the value is a name or a digest.
 _ORDINARY_KEYS = (
-    "cache", "sort", "primary", "foreign", "partition", "public", "pub", "dedup", "idempotency", "row", "group",
-    "object", "hash", "index", "shard", "lookup", "map", "routing", "range", "join", "host", "site", "publishable",
-    "state", "request", "batch", "call", "reply", "prompt", "file", "image", "storage", "dict", "lock", "unique",
-    "content", "digest", "build", "block", "known",
+    "cache", "sort", "primary", "foreign", "partition", "public", "pub", "dedup", "idempotency", "row",
+    "group", "object", "hash", "index", "shard", "lookup", "map", "routing", "range", "join", "host", "site",
+    "publishable", "state", "request", "batch", "call", "reply", "prompt", "file", "image", "storage", "dict",
+    "lock", "unique", "content", "digest", "build", "block", "known",
 )  # fmt: skip
 _PASS_KINDS = (
-    "db", "user", "smtp", "mail", "admin", "root", "ftp", "login", "http", "proxy", "ssh", "become", "sudo", "vault",
-    "bind", "ldap", "mysql", "store", "require",
+    "db", "user", "smtp", "mail", "admin", "root", "ftp", "login", "http", "proxy", "ssh", "become",
+    "sudo", "vault", "bind", "ldap", "mysql", "store", "require",
 )  # fmt: skip
 
 
@@ -71,11 +73,13 @@ def _assigned(name: str, before: str, *, shortest: int, capitals: str = "", stri
     # In JSON inside JSON, and in a notebook file, quotes follow backslashes.
     quote = r"\\{0,8}+[\"']"
     # A value directly after a colon contains no colon, so that in ``key:key:key:…`` each run is read once.
-    unquoted = rf"[ \t]{{0,8}}+(?:(?<![:：])|(?={NO_COLON}{{{shortest},}}+={{0,2}}(?![:：=]))){long_enough}"
-    separator = r"(?::=?+|=>?+|：)(?![=~:])"
+    unquoted = (
+        rf"[ \t]{{0,8}}+(?:(?<![:\uff1a])|(?={NO_COLON}{{{shortest},}}+={{0,2}}(?![:\uff1a=]))){long_enough}"
+    )
+    separator = r"(?::=?+|=>?+|\uff1a)(?![=~:])"
     opening = (
         # Tried only where a separator may begin: most texts that would take long fail there.
-        rf"(?:{capitals}(?=[:：\\\s\"'\]>]|=(?![=~]|{name}[=:])){before}"
+        rf"(?:{capitals}(?=[:\uff1a\\\s\"'\]>]|=(?![=~]|{name}[=:])){before}"
         rf"(?:(?>(?:{quote})?)\]?+[ \t]{{0,8}}+{separator}"
         rf"(?:\s{{0,8}}+{quote}(?P<quoted>){long_enough}|{unquoted}(?P<plain>))"
         rf"|>(?={CHARACTER}{{{shortest},256}}+={{0,2}}</)(?P<element>)))"
@@ -162,29 +166,15 @@ _APART: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("define(", "setdefault(", "setenv(", "putenv(", "setProperty(", ".set("),
     ),
 )
-# Keys of an unknown service, other than those of tables, caches and locks of which only half is secret.
+# A key of an unknown service has three separate digits at least, and is no UUID.
 _UNKNOWN = (
     rf"(?:(?<=[A-Za-z0-9][_\-.][Kk][Ee][Yy])|(?<=[a-z]Key)){_not_after(_ORDINARY_KEYS, 'key')}"
-    r"(?=[\s\"'\\\]:=：>]{1,16}(?![0-9a-fA-F]{8}-[0-9a-fA-F]{4}-)"
+    r"(?=[\s\"'\\\]:=\uff1a>]{1,16}(?![0-9a-fA-F]{8}-[0-9a-fA-F]{4}-)"
     r"(?>(?:[A-Za-z+/_\-]{0,64}+[0-9]{1,64}+){3})[A-Za-z0-9+/_=\-]{0,256}+(?![.:]))"
 )
-# "Password" in other languages.
-_FOREIGN = (
-    "contrase(?:ñ|n\u0303?)a|passwort|kennwort|mot[ _-]?de[ _-]?passe|senha|wachtwoord|parola|parool|has[łl]o"
-    "|heslo|geslo|lozinka|salasana|passord|adgangskode|l[öo]senord|[şs]ifre|jelsz[óo]|slapta[žz]odis"
-    "|kata[ _-]?sandi|m[ậa]t[ _-]?kh[ẩa]u|(?<![a-z])clave|парол[ьа]|лозинка|密码|密碼|口令|パスワード|비밀번호|암호"
-    "|κωδικός|סיסמה|كلمة (?:ال)?(?:مرور|سر)|รหัสผ่าน|पासवर्ड"
-)
-# The part of each word that is in the same case whether or not the word has a capital.
-_PARTS_OF_FOREIGN = (
-    "contrase", "asswor", "kennwor", "de passe", "depasse", "de_passe", "de-passe", "senha", "wachtwoord", "parola",
-    "parool", "haslo", "hasło", "hasŁo", "heslo", "geslo", "lozinka", "salasana", "passord", "adgangskode", "senord",
-    "ifre", "jelsz", "slapta", "sandi", "kh", "clave", "арол", "АРОЛ", "озинка", "ОЗИНКА", "密码", "密碼", "口令",
-    "パスワード", "비밀번호", "암호", "ωδικός", "ΩΔΙΚΌΣ", "סיסמה", "كلمة", "รหัสผ่าน", "पासवर्ड",
-)  # fmt: skip
 _ALONE = r"(?i:(?<![a-z0-9]{word}))"
-# Name of the pattern, last word of the name that the value follows, look-behinds for the text before it, and the
-# fewest characters of a quoted or plain value.
+# Name of the pattern, last word of the name that the value follows, look-behinds for the text before it, and
+# the fewest characters of a quoted or plain value.
 _NAMED: tuple[tuple[str, str, str, int], ...] = (
     ("key value", "key", _after(_KEY_KINDS, "key"), KEY_CHARACTERS),
     ("token value", "token", "", KEY_CHARACTERS),
@@ -201,7 +191,12 @@ _NAMED: tuple[tuple[str, str, str, int], ...] = (
 _STRICT: tuple[tuple[str, str, str, int], ...] = (
     ("key value", "key", _UNKNOWN, UNKNOWN_KEY_CHARACTERS),
     ("password value", "pass", _ALONE.format(word="pass"), PASSWORD_CHARACTERS),
-    ("password value", "pw", f"(?:{_after(_PASS_KINDS, 'pw')}|{_ALONE.format(word='pw')})", PASSWORD_CHARACTERS),
+    (
+        "password value",
+        "pw",
+        f"(?:{_after(_PASS_KINDS, 'pw')}|{_ALONE.format(word='pw')})",
+        PASSWORD_CHARACTERS,
+    ),
     ("password value", "psk", "", PASSWORD_CHARACTERS),
 )
 # Name, pattern, and literals; the pattern can match only if one of them occurs.
@@ -240,7 +235,7 @@ ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ),
     (
         "password value",
-        _assigned(f"(?i:{_FOREIGN})", "", shortest=PASSWORD_CHARACTERS, strict=True),
-        _PARTS_OF_FOREIGN,
+        _assigned(f"(?i:{WORDS})", "", shortest=PASSWORD_CHARACTERS, strict=True),
+        PARTS_OF_WORDS,
     ),
 )

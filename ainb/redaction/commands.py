@@ -1,6 +1,6 @@
-r"""Passwords in command lines: the option of a program that takes one, and pairs of user and password.
+"""Passwords in command lines: the option of a program that takes one, and pairs of user and password.
 
-``mysql -pSECRET``, ``sshpass -p SECRET``, ``curl -u ann:SECRET``, ``net use \\server\share SECRET``. A program
+``mysql -p…``, ``sshpass -p …``, ``curl -u ann:…``, ``net use … /user:ann``, ``sqlplus ann/…@db``. A program
 and its option are searched on one command line, which continues after a backslash; it is read at most once
 for each name of a program, up to a limit.
 """
@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Final
 
 _QUOTED = r"(?P<quoted>[\"'])?"
-_NO_TEMPLATE = r"(?![$%<{*(\[\-|])(?!(?i:your|pass(?:word|wd)?\b|\.{3}|x{3}|\\))"
-_SECRET = r"(?P<secret>(?(quoted)[^\"'\n]{4,128}+|[^\s\"'`]{4,128}+))"
+_NO_TEMPLATE = r"(?![$%<{*(\[\-|])(?!(?i:your|pass(?:word|wd)?\b|\.{3}|…|x{3}|\\))"
+_VALUE = r"(?P<secret>(?(quoted)[^\"'\n]{4,128}+|[^\s\"'`]{4,128}+))"
 _LETTER = r"(?=[^\s\"'`A-Za-z]{0,64}+[A-Za-z]|[0-9]{6})"
 _DIGIT_OR_SIGN = r"(?=[^\s\"'`0-9!@#$%^&*?+~]{0,64}+[0-9!@#$%^&*?+~])"
-_ANY = f"{_QUOTED}{_NO_TEMPLATE}{_LETTER}{_SECRET}"
+_ANY = f"{_QUOTED}{_NO_TEMPLATE}{_LETTER}{_VALUE}"
 # Where an ordinary word may follow, a password has a digit or a sign.
-_LIKELY = f"{_QUOTED}{_NO_TEMPLATE}{_LETTER}{_DIGIT_OR_SIGN}{_SECRET}"
+_LIKELY = f"{_QUOTED}{_NO_TEMPLATE}{_LETTER}{_DIGIT_OR_SIGN}{_VALUE}"
 _LIKELY_LAST = rf"{_LIKELY}(?=[\"']?[ \t]{{0,4}}(?:/|[\n\r`]|$))"
 
 
@@ -40,6 +40,8 @@ _APART = (
     (r"openssl[ \t]enc", "-[kK]"),
     (r"(?:keytool|jarsigner)", r"-(?:store|key|deststore|srcstore)pass"),
 )
+_OPTIONS = "|".join(f"{program}{_TO_OPTION}{option}" for program, option in _APART)
+_FIRST_OF_OPTIONS = ("-p", "-P", "-a", "--pass", "-w", "-k", "-K", "-store", "-key", "-dest", "-src")
 _PAIRS = (
     r"(?:curl|https?|xh)",
     r"(?:-u|-U|-a|--user|--proxy-user|--auth)[ =]{0,2}[\"']?[^\s:\"'$/]{1,64}:",
@@ -56,20 +58,22 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("password in a command", f"{_ATTACHED}{_NO_WORD}{_ANY}", ("mysql", "mariadb", "7z", "rar ")),
     (
         "password in a command",
-        rf"\bsshpass[ \t]{{1,4}}-p[ \t]{{0,4}}{_ANY}(?=[\"']?[ \t]{{1,4}}(?:ssh|scp|sftp|rsync|sudo|git|ansible))",
+        (
+            rf"\bsshpass[ \t]{{1,4}}-p[ \t]{{0,4}}{_ANY}"
+            r"(?=[\"']?[ \t]{1,4}(?:ssh|scp|sftp|rsync|sudo|git|ansible))"
+        ),
         ("sshpass",),
     ),
     (
         "password in a command",
-        rf"\b(?:{'|'.join(f'{program}{_TO_OPTION}{option}' for program, option in _APART)})[ \t=]{{1,4}}{_LIKELY}",
-        (" -p", " -P", " -a", " --pass", " -w", " -k", " -K", " -storepass", " -keypass", " -deststorepass",
-         " -srcstorepass"),
-    ),  # fmt: skip
+        rf"\b(?:{_OPTIONS})[ \t=]{{1,4}}{_LIKELY}",
+        tuple(f" {option}" for option in _FIRST_OF_OPTIONS),
+    ),
     (
         "curl password",
         (
             rf"\b(?:{_PAIRS[0]}{_TO_LOGIN}{_PAIRS[1]}|{_PAIRS[2]}{_TO_LOGIN}{_PAIRS[3]}"
-            rf"|{_PAIRS[4]}{_TO_LOGIN}{_PAIRS[5]})(?![$*%{{<])(?P<secret>[^\s\"']{{3,128}})"
+            rf"|{_PAIRS[4]}{_TO_LOGIN}{_PAIRS[5]})(?![$*%{{<…])(?P<secret>[^\s\"']{{3,128}})"
         ),
         ("curl", "http ", "https ", "xh ", "smbclient", "rpcclient", "lftp"),
     ),
@@ -91,14 +95,18 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "password in a command",
         (
-            r"\bhtpasswd[ \t]{1,4}-(?:(?=[A-Za-z]{0,8}b)(?=[A-Za-z]{0,8}n)|(?=[A-Za-z]{0,8}b)[A-Za-z]{1,8}+[ \t]{1,4}\S{1,128}(?=[ ]))"
+            r"\bhtpasswd[ \t]{1,4}-(?=[A-Za-z]{0,8}b)(?:(?=[A-Za-z]{0,8}n)"
+            r"|[A-Za-z]{1,8}+[ \t]{1,4}\S{1,128}(?=[ ]))"
             rf"\S{{0,8}}[ \t]{{1,4}}\S{{1,64}}[ \t]{{1,4}}{_LIKELY}"
         ),
         ("htpasswd",),
     ),
     (
         "password in a command",
-        rf"(?<![^\n])[ \t]{{0,8}}(?:requirepass|masterauth|rootpw|enable[ ](?:password|secret)(?:[ ][0-9])?)[ \t]{{1,8}}{_LIKELY_LAST}",
+        (
+            r"(?<![^\n])[ \t]{0,8}(?:requirepass|masterauth|rootpw|enable[ ](?:password|secret)(?:[ ][0-9])?)"
+            rf"[ \t]{{1,8}}{_LIKELY_LAST}"
+        ),
         ("requirepass", "masterauth", "rootpw", "enable password", "enable secret"),
     ),
     (

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ainb.redaction.languages import WORDS
 from ainb.redaction.values import CHARACTER, DIGIT, DIGIT_OR_SIGN, LETTER, LOOKS_SECRET, VALUE
 
 _SALT = r"[A-Za-z0-9./]"
@@ -23,9 +24,15 @@ _CRYPT = (
     rf"|\b(?:pbkdf2_sha(?:1|256)|bcrypt_sha256|scrypt)\$[0-9:]{{1,16}}\$[A-Za-z0-9./+]{{8,64}}\${_BASE64}{{27,128}}+=?=?"
     rf"|\{{S?SHA(?:256|512)?\}}{_BASE64}{{27,128}}+={{0,2}}"
 )
+_BEGINNINGS_OF_HASHES = (
+    "$1$", "$apr1$", "$5$", "$6$", "$2", "$y$", "$gy$", "$7$", "$argon2", "$scrypt", "$pbkdf2", "{SHA",
+    "{SSHA", "pbkdf2_sha", "bcrypt_sha", "scrypt$",
+)  # fmt: skip
 # Base64 of a text with a colon: in one group of four, the byte 0x3A at one of its three places.
 _COLON = r"(?:O[g-v]|[A-Za-z0-9+/][DTjz][o-r]|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]6)"
-_LOGIN_IN_BASE64 = rf"(?=(?>(?:(?!{_COLON}){_BASE64}{{4}}){{0,32}}){_COLON})(?P<secret>{_BASE64}{{10,512}}+={{0,2}})"
+_LOGIN_IN_BASE64 = (
+    rf"(?=(?>(?:(?!{_COLON}){_BASE64}{{4}}){{0,32}}){_COLON})(?P<secret>{_BASE64}{{10,512}}+={{0,2}})"
+)
 _QUOTE = r"[\\\"']{0,4}+"
 _COOKIE_VALUE = r"[A-Za-z0-9%_.~+/=\-:|!]"
 _COOKIE = (
@@ -34,26 +41,33 @@ _COOKIE = (
 )
 _ANOTHER = r"[^\s;=\"'{}()]{1,64}+=[^\s;\"']{0,256}+"
 _SESSION = r"(?i:phpsessid|jsessionid|connect\.sid|asp\.net_sessionid|\.aspxauth|laravel_session|_session_id)"
-_NAMES = r"(?i:passwords?|passwd|passphrase|pwd|pass|passwort|contraseña|senha|mot_de_passe|token|secret|key|credentials)"
+_NAMES = rf"(?i:passwords?|passwd|passphrase|pwd|pass|{WORDS}|token|secret|key|credentials)"
 _KEY_LINE = r"[A-Za-z0-9+/=]{16,128}+"
 CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "private key",
         (
-            r"-{4,5}[ ]?(?i:BEGIN[ ](?:[A-Z0-9 ]{0,30}PRIVATE[ ]KEY(?:[ ]BLOCK)?|OpenVPN[ ]Static[ ]key[ ]V1))[ ]?-{4,5}"
+            r"-{4,5}[ ]?(?i:BEGIN[ ](?:[A-Z0-9 ]{0,30}PRIVATE[ ]KEY(?:[ ]BLOCK)?"
+            r"|OpenVPN[ ]Static[ ]key[ ]V1))[ ]?-{4,5}"
             r"(?>(?:[^\-]++|-(?!---))*)(?:-{4,5}[ ]?(?i:END)[ ][A-Za-z0-9 ]{0,40}-{4,5})?"
         ),
         ("PRIVATE KEY", "private key", "OpenVPN Static key"),
     ),
     (
         "private key",
-        rf"Private-Lines:[ ][0-9]{{1,3}}\s{{1,4}}(?P<secret>{_KEY_LINE}(?>(?:\s{{1,4}}{_KEY_LINE}){{0,200}}))",
+        (
+            rf"Private-Lines:[ ][0-9]{{1,3}}\s{{1,4}}"
+            rf"(?P<secret>{_KEY_LINE}(?>(?:\s{{1,4}}{_KEY_LINE}){{0,200}}))"
+        ),
         ("Private-Lines",),
     ),
     ("private key", rf"<D>\s{{0,8}}(?P<secret>{_BASE64}{{40,2048}}+={{0,2}})", ("<D>",)),
     (
         "private key",
-        r"[\"']d[\"']\s{0,4}:\s{0,4}[\"'](?=[^0-9\"']{0,128}+[0-9])(?P<secret>[A-Za-z0-9_\-]{42,1024}+)(?=[\"'])",
+        (
+            r"[\"']d[\"']\s{0,4}:\s{0,4}[\"'](?=[^0-9\"']{0,128}+[0-9])"
+            r"(?P<secret>[A-Za-z0-9_\-]{42,1024}+)(?=[\"'])"
+        ),
         ('"d"', "'d'"),
     ),
     (
@@ -67,7 +81,7 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "token in a URL",
         (
-            r"://[^\s\"'<>]{1,256}?[?&](?i:key|sig|signature|auth|sas|x-amz-signature|x-goog-signature)="
+            r"[?&](?:amp;)?(?i:key|sig|signature|auth|sas|x-amz-signature|x-goog-signature)="
             rf"{LOOKS_SECRET}{LETTER}{DIGIT}(?P<secret>[A-Za-z0-9%_.~+/\-]{{16,1024}}+={{0,2}})"
         ),
         ("key=", "sig=", "signature=", "auth=", "sas="),
@@ -88,16 +102,14 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "pgpass password",
         (
-            r"(?<![^\n\"' ])[A-Za-z0-9_.*\-]{1,253}+:(?:\*|[0-9]{4,5}):(?:\*|(?=[0-9_\-]{0,64}+[A-Za-z])[A-Za-z0-9_\-]{1,64}+):"
+            r"(?<![^\n\"' ])[A-Za-z0-9_.*\-]{1,253}+:(?:\*|[0-9]{4,5}):"
+            r"(?:\*|(?=[0-9_\-]{0,64}+[A-Za-z])[A-Za-z0-9_\-]{1,64}+):"
             rf"(?:\*|[A-Za-z][A-Za-z0-9_.\-]{{0,63}}+):(?={CHARACTER}{{6}})(?!{CHARACTER}{{0,128}}:)"
             rf"{DIGIT_OR_SIGN}{LETTER}(?P<secret>{CHARACTER}{{6,128}}+={{0,2}})(?=[\"']?(?:\s|$))"
         ),
         (":543", ":643", ":*:"),
     ),
-    ("password hash", rf"(?P<secret>{_CRYPT})", (
-        "$1$", "$apr1$", "$5$", "$6$", "$2", "$y$", "$gy$", "$7$", "$argon2", "$scrypt", "$pbkdf2", "{SHA", "{SSHA",
-        "pbkdf2_sha", "bcrypt_sha", "scrypt$",
-    )),  # fmt: skip
+    ("password hash", rf"(?P<secret>{_CRYPT})", _BEGINNINGS_OF_HASHES),
     (
         "basic credentials",
         rf"\b_?auth{_QUOTE}[ \t]{{0,4}}[:=]\s{{0,8}}{_QUOTE}{_LOGIN_IN_BASE64}(?![A-Za-z0-9_\-(\[.])",
@@ -106,7 +118,8 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "cookie value",
         (
-            rf"(?i:(?P<set>set-)?cookies?|\bcurl[ ][^\n|;]{{0,200}}?(?<=[ ])-b){_QUOTE}(?:[ ]{{0,4}}[:=][ ]{{0,4}}|[ ]{{1,4}}){_QUOTE}\{{?{_QUOTE}"
+            rf"(?i:(?P<set>set-)?cookies?|\bcurl[ ][^\n|;]{{0,200}}?(?<=[ ])-b){_QUOTE}"
+            rf"(?:[ ]{{0,4}}[:=][ ]{{0,4}}|[ ]{{1,4}}){_QUOTE}\{{?{_QUOTE}"
             rf"(?:{_ANOTHER};[ ]{{0,2}}){{0,30}}?[^\s;=:,\"'{{}}()]{{1,64}}+{_QUOTE}(?:=|:[ ]{{0,4}}){_QUOTE}"
             rf"(?P<secret>{_COOKIE}(?(set)|(?>(?:;[ ]{{0,2}}{_ANOTHER}){{0,30}})))"
         ),
@@ -128,7 +141,10 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ),
     (
         "password value",
-        rf"(?i:pwd|password)[ ]?=[ ]?\{{{LOOKS_SECRET}{LETTER}{DIGIT_OR_SIGN}(?P<secret>[^\s\"'{{}}=()\[\]]{{6,128}}+)\}}(?=[;\"'\s]|$)",
+        (
+            rf"(?i:pwd|password)[ ]?=[ ]?\{{{LOOKS_SECRET}{LETTER}{DIGIT_OR_SIGN}"
+            r"(?P<secret>[^\s\"'{}=()\[\]]{6,128}+)\}(?=[;\"'\s]|$)"
+        ),
         ("={", "= {"),
     ),
 )

@@ -6,7 +6,7 @@ KEY_CHARACTERS = 16
 PASSWORD_CHARACTERS = 8
 # A value contains "=" only as padding, so that in ``KEY=KEY=KEY=…`` each run is read once.
 CHARACTER = r"[^\s\"'`,;()\[\]{}<>\\=]"
-NO_COLON = r"[^\s\"'`,;()\[\]{}<>\\=:：]"
+NO_COLON = r"[^\s\"'`,;()\[\]{}<>\\=:\uff1a]"
 # A value has a letter and a digit (or, in passwords, a sign) near its beginning, and is no template or call.
 LETTER = r"(?=[^\s\"'`,;()\[\]{}<>\\=A-Za-z]{0,128}+[A-Za-z])"
 DIGIT = r"(?=[^\s\"'`,;()\[\]{}<>\\=0-9]{0,128}+[0-9])"
