@@ -23,61 +23,47 @@ _LIKELY_LAST = rf"{_LIKELY}(?=[\"']?[ \t]{{0,4}}(?:/|[\n\r`]|$))"
 def _arguments(ends: str) -> str:
     """The arguments between a program and an option; none of the characters `ends` is in them."""
     run = rf"[^\n`\\{ends}]{{0,200}}"
-    return rf"(?:\.exe)?[ \t](?:{run}+\\\s{{0,8}}+){{0,8}}?{run}?(?<=\s)"
+    return rf"(?:\.exe)?[ \t](?:{run}+\\\s{{0,8}}+){{0,8}}?{run}?(?<=[ ])"
 
 
 _TO_OPTION = _arguments("|;&")
 # A URL contains "&".
 _TO_LOGIN = _arguments("|;")
 _LOGIN = r"(?:docker|podman|nerdctl|buildah|skopeo|helm|oc|az|cf|argocd)[ \t](?:[a-z]{1,12}[ \t]){0,2}login"
-_ATTACHED = rf"\b(?:(?:mysql|mariadb)[a-z_\-]{{0,20}}|7z[azr]?|(?:un)?rar){_TO_OPTION}-h?p"
+_ATTACHED = rf"\b(?:(?:mysql|mariadb)[a-z_\-]{{0,20}}|7z[azr]?){_TO_OPTION}-p"
 _NO_WORD = r"(?!(?:asswords?|asswd|ort|rotocol|lugin|rint|rompt|ager|ath|id)\b)"
 _APART = (
     (rf"(?:mongo(?:sh|dump|restore|import|export)?|psexec(?:64)?|evil-winrm|sshpass|{_LOGIN})", "-p"),
     (r"(?:sqlcmd|osql|bcp|isql|(?:un)?zip|mosquitto_(?:pub|sub|rr)|ipmitool)", "-P"),
     ("redis-cli", "(?:-a|--pass)"),
-    (r"ldap(?:search|add|modify|delete|passwd|whoami)", "-w"),
-    (r"openssl[ \t]enc", "-[kK]"),
-    (r"(?:keytool|jarsigner)", r"-(?:store|key|deststore|srcstore)pass"),
 )
 _OPTIONS = "|".join(f"{program}{_TO_OPTION}{option}" for program, option in _APART)
-_FIRST_OF_OPTIONS = ("-p", "-P", "-a", "--pass", "-w", "-k", "-K", "-store", "-key", "-dest", "-src")
-_PAIRS = (
-    r"(?:curl|https?|xh)",
-    r"(?:-u|-U|-a|--user|--proxy-user|--auth)[ =]{0,2}[\"']?[^\s:\"'$/]{1,64}:",
-    r"(?:smbclient|rpcclient)",
-    r"-U[ ]{0,2}[\"']?[^\s%\"'$]{1,64}%",
-    "lftp",
-    r"-u[ ]{0,2}[\"']?[^\s,\"'$]{1,64},",
-)
+_LOGIN_OPTION = r"(?:-u|-U|-a|--user|--proxy-user|--auth)[ =]{0,2}[\"']?[^\s:\"'$/]{1,64}:"
 _NET = (
-    r"net(?:\.exe)?[ \t]{1,4}(?:use[ \t](?:[^\n|;&]{0,200}?[ \t])??"
+    r"net[ ](?:use[ \t](?:[^\n|;&]{0,200}?[ \t])??"
     r"(?:\\\\[^\s\\]{1,64}\\\S{1,64}|/user:\S{1,64})|user[ \t]{1,4}[^\s/]{1,64})[ \t]{1,4}(?!/)"
 )
 COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    ("password in a command", f"{_ATTACHED}{_NO_WORD}{_ANY}", ("mysql", "mariadb", "7z", "rar ")),
+    ("password in a command", f"{_ATTACHED}{_NO_WORD}{_ANY}", (" -p",)),
     (
         "password in a command",
         (
-            rf"\bsshpass[ \t]{{1,4}}-p[ \t]{{0,4}}{_ANY}"
+            rf"\bsshpass[ ]{{1,4}}-p[ \t]{{0,4}}{_ANY}"
             r"(?=[\"']?[ \t]{1,4}(?:ssh|scp|sftp|rsync|sudo|git|ansible))"
         ),
-        ("sshpass",),
+        (" -p",),
     ),
     (
         "password in a command",
         rf"\b(?:{_OPTIONS})[ \t=]{{1,4}}{_LIKELY}",
-        tuple(f" {option}" for option in _FIRST_OF_OPTIONS),
+        (" -p", " -P", "redis-cli"),
     ),
     (
         "curl password",
-        (
-            rf"\b(?:{_PAIRS[0]}{_TO_LOGIN}{_PAIRS[1]}|{_PAIRS[2]}{_TO_LOGIN}{_PAIRS[3]}"
-            rf"|{_PAIRS[4]}{_TO_LOGIN}{_PAIRS[5]})(?![$*%{{<…])(?P<secret>[^\s\"']{{3,128}})"
-        ),
-        ("curl", "http ", "https ", "xh ", "smbclient", "rpcclient", "lftp"),
+        rf"\b(?:curl|http){_TO_LOGIN}{_LOGIN_OPTION}(?![$*%{{<…])(?P<secret>[^\s\"']{{3,128}})",
+        ("curl", "http "),
     ),
-    ("password in a command", rf"(?i:\b{_NET}){_LIKELY_LAST}", ("net use ", "net user ", "net.exe ")),
+    ("password in a command", rf"(?i:\b{_NET}){_LIKELY_LAST}", ("net use",)),
     (
         "password in a command",
         rf"(?i:-pass(?:in|out)?[ \t]{{1,4}}[\"']?pass:|[ \t]/pass(?:word)?:){_ANY}",
@@ -95,27 +81,27 @@ COMMANDS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "password in a command",
         (
-            r"\bhtpasswd[ \t]{1,4}-(?=[A-Za-z]{0,8}b)(?:(?=[A-Za-z]{0,8}n)"
+            r"\bhtpasswd[ ]-(?=[A-Za-z]{0,8}b)(?:(?=[A-Za-z]{0,8}n)"
             r"|[A-Za-z]{1,8}+[ \t]{1,4}\S{1,128}(?=[ ]))"
             rf"\S{{0,8}}[ \t]{{1,4}}\S{{1,64}}[ \t]{{1,4}}{_LIKELY}"
         ),
-        ("htpasswd",),
+        ("htpasswd -",),
     ),
     (
         "password in a command",
         (
-            r"(?<![^\n])[ \t]{0,8}(?:requirepass|masterauth|rootpw|enable[ ](?:password|secret)(?:[ ][0-9])?)"
+            r"(?<![^\n])[ \t]{0,8}(?:requirepass|enable[ ]password(?:[ ][0-9])?)"
             rf"[ \t]{{1,8}}{_LIKELY_LAST}"
         ),
-        ("requirepass", "masterauth", "rootpw", "enable password", "enable secret"),
+        ("requirepass", "enable password"),
     ),
     (
         "password in a command",
         (
-            rf"(?:jdbc:oracle:[a-z0-9]{{1,8}}:|\b(?:sqlplus|sqlcl|expdp|impdp|sqlldr|rman){_TO_OPTION}"
+            rf"(?:jdbc:oracle:[a-z0-9]{{1,8}}:|\b(?:sqlplus|sqlcl|sqlldr){_TO_OPTION}"
             r"|\bconnect\([\"'])[A-Za-z][A-Za-z0-9_$#\-]{0,63}/\\?\"?(?![$%<{*(])"
             r"(?P<secret>[^\s\"'/@]{3,128}+)\\?\"?@"
         ),
-        ("jdbc:oracle:", "sqlplus", "sqlcl", "expdp", "impdp", "sqlldr", "rman ", "connect("),
+        ("jdbc:oracle:", "sqlplus", "sqlcl", "sqlldr", "connect("),
     ),
 )

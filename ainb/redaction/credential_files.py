@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from ainb.redaction.languages import WORDS
 from ainb.redaction.values import CHARACTER, DIGIT, DIGIT_OR_SIGN, LETTER, LOOKS_SECRET, VALUE
 
 _SALT = r"[A-Za-z0-9./]"
@@ -41,7 +40,20 @@ _COOKIE = (
 )
 _ANOTHER = r"[^\s;=\"'{}()]{1,64}+=[^\s;\"']{0,256}+"
 _SESSION = r"(?i:phpsessid|jsessionid|connect\.sid|asp\.net_sessionid|\.aspxauth|laravel_session|_session_id)"
-_NAMES = rf"(?i:passwords?|passwd|passphrase|pwd|pass|{WORDS}|token|secret|key|credentials)"
+# The colon after a name, found first: a search for a colon is faster than one for many names.
+_AFTER_NAME = ":(?i:{})".format(
+    "|".join(
+        f"(?<=(?:{names}):)"
+        for names in (
+            "key|pwd",
+            "pass",
+            "token|senha",
+            "secret|passwd",
+            "password|passwort|kennwort",
+            "passphrase",
+        )
+    )
+)
 _KEY_LINE = r"[A-Za-z0-9+/=]{16,128}+"
 CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
@@ -51,7 +63,7 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
             r"|OpenVPN[ ]Static[ ]key[ ]V1))[ ]?-{4,5}"
             r"(?>(?:[^\-]++|-(?!---))*)(?:-{4,5}[ ]?(?i:END)[ ][A-Za-z0-9 ]{0,40}-{4,5})?"
         ),
-        ("PRIVATE KEY", "private key", "OpenVPN Static key"),
+        ("--BEGIN ", "--begin ", "-- BEGIN "),
     ),
     (
         "private key",
@@ -59,16 +71,16 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
             rf"Private-Lines:[ ][0-9]{{1,3}}\s{{1,4}}"
             rf"(?P<secret>{_KEY_LINE}(?>(?:\s{{1,4}}{_KEY_LINE}){{0,200}}))"
         ),
-        ("Private-Lines",),
+        ("Private-Lines:",),
     ),
     ("private key", rf"<D>\s{{0,8}}(?P<secret>{_BASE64}{{40,2048}}+={{0,2}})", ("<D>",)),
     (
         "private key",
         (
-            r"[\"']d[\"']\s{0,4}:\s{0,4}[\"'](?=[^0-9\"']{0,128}+[0-9])"
+            r"[\"']d[\"']:\s{0,4}[\"'](?=[^0-9\"']{0,128}+[0-9])"
             r"(?P<secret>[A-Za-z0-9_\-]{42,1024}+)(?=[\"'])"
         ),
-        ('"d"', "'d'"),
+        ('"d":', "'d':"),
     ),
     (
         "token in a URL",
@@ -84,7 +96,7 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
             r"[?&](?:amp;)?(?i:key|sig|signature|auth|sas|x-amz-signature|x-goog-signature)="
             rf"{LOOKS_SECRET}{LETTER}{DIGIT}(?P<secret>[A-Za-z0-9%_.~+/\-]{{16,1024}}+={{0,2}})"
         ),
-        ("key=", "sig=", "signature=", "auth=", "sas="),
+        ("?key=", "&key=", ";key=", "sig=", "signature=", "auth=", "sas="),
     ),
     (
         "netrc password",
@@ -92,12 +104,12 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
             r"(?:machine\s{1,8}\S{1,128}|default(?=\s{1,8}login))\s{1,8}"
             r"(?:(?:login|account|port)\s{1,8}\S{1,128}\s{1,8}){0,3}(?:password|passwd)\s{1,8}(?P<secret>\S{3,128})"
         ),
-        ("machine ", "default login", "default\n"),
+        ("password", "passwd"),
     ),
     (
         "netrc password",
         rf"\blogin[ \t]{{1,8}}\S{{1,128}}[ \t]{{1,8}}passw(?:or)?d[ \t]{{1,8}}{LOOKS_SECRET}{VALUE}",
-        ("login ",),
+        ("password", "passwd"),
     ),
     (
         "pgpass password",
@@ -112,15 +124,16 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("password hash", rf"(?P<secret>{_CRYPT})", _BEGINNINGS_OF_HASHES),
     (
         "basic credentials",
-        rf"\b_?auth{_QUOTE}[ \t]{{0,4}}[:=]\s{{0,8}}{_QUOTE}{_LOGIN_IN_BASE64}(?![A-Za-z0-9_\-(\[.])",
-        ("auth",),
+        rf"\b_?auth{_QUOTE}[ ]?[:=]\s{{0,8}}{_QUOTE}{_LOGIN_IN_BASE64}(?![A-Za-z0-9_\-(\[.])",
+        ('auth"', "auth'", "auth:", "auth=", "auth :", "auth =", "auth\\"),
     ),
     (
         "cookie value",
         (
-            rf"(?i:(?P<set>set-)?cookies?|\bcurl[ ][^\n|;]{{0,200}}?(?<=[ ])-b){_QUOTE}"
-            rf"(?:[ ]{{0,4}}[:=][ ]{{0,4}}|[ ]{{1,4}}){_QUOTE}\{{?{_QUOTE}"
-            rf"(?:{_ANOTHER};[ ]{{0,2}}){{0,30}}?[^\s;=:,\"'{{}}()]{{1,64}}+{_QUOTE}(?:=|:[ ]{{0,4}}){_QUOTE}"
+            rf"(?:(?i:(?P<set>set-)?cookies?){_QUOTE}[ ]{{0,4}}[:=][ ]{{0,4}}"
+            rf"|(?:--cookie|\bcurl[ ][^\n|;]{{0,200}}?(?<=[ ])-b)[ ]{{1,4}}){_QUOTE}\{{?{_QUOTE}"
+            rf"(?:{_ANOTHER};[ ]{{0,2}}){{0,30}}?[^\s;=:,\"'{{}}()]{{1,64}}+"
+            rf"(?:=|[\"'][ ]{{0,2}}:[ ]{{0,4}}){_QUOTE}"
             rf"(?P<secret>{_COOKIE}(?(set)|(?>(?:;[ ]{{0,2}}{_ANOTHER}){{0,30}})))"
         ),
         ("ookie", "OOKIE", "curl "),
@@ -133,7 +146,7 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "block value",
         (
-            rf"{_NAMES}[\"']?[ ]{{0,4}}:[ ][|>][+\-1-9]{{0,2}}[ ]{{0,4}}(?:\#[^\n]{{0,80}})?\r?\n\s{{0,64}}"
+            rf"{_AFTER_NAME}[ ][|>][+\-1-9]{{0,2}}[ ]{{0,4}}(?:\#[^\n]{{0,80}})?\r?\n\s{{0,64}}"
             rf"(?![$*%&]){LOOKS_SECRET}{LETTER}{DIGIT_OR_SIGN}(?P<secret>{CHARACTER}{{8,512}}+={{0,2}}"
             rf"(?>(?:\r?\n[ \t]{{1,32}}{CHARACTER}{{16,512}}+={{0,2}}(?=\s|$)){{0,64}}))(?=\s|$)"
         ),
@@ -142,7 +155,8 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "password value",
         (
-            rf"(?i:pwd|password)[ ]?=[ ]?\{{{LOOKS_SECRET}{LETTER}{DIGIT_OR_SIGN}"
+            rf"=(?i:(?<=pwd=)|(?<=password=))[ ]?\{{(?![A-Za-z0-9_.]{{1,64}}+![rsa]\}})"
+            rf"{LOOKS_SECRET}{LETTER}{DIGIT_OR_SIGN}"
             r"(?P<secret>[^\s\"'{}=()\[\]]{6,128}+)\}(?=[;\"'\s]|$)"
         ),
         ("={", "= {"),

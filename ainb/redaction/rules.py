@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ainb.redaction.assignments import ASSIGNMENTS
@@ -46,17 +46,30 @@ _TOKEN_RULES = tuple(Rule(*row) for row in TOKENS)
 _NAMED_RULES = tuple(Rule(*row) for row in ASSIGNMENTS)
 RULES = (*_TOKEN_RULES, *_NAMED_RULES)
 ORDER = {rule: place for place, rule in enumerate(RULES)}
-_Literals = tuple[tuple[str, Rule], ...]
+_Literals = tuple[tuple[str, tuple[Rule, ...]], ...]
 
 
-def _gated(rules: Iterable[Rule], gates: str, *, lower: bool = False) -> tuple[tuple[str, _Literals], ...]:
-    """Group literals by a character that all of them contain: one search for it replaces many."""
-    groups: dict[str, dict[tuple[str, Rule], None]] = {}
+def _gated(
+    rules: Iterable[Rule], gates: Iterable[str], form: Callable[[str], str] = str
+) -> tuple[tuple[str, _Literals], ...]:
+    """Group literals by a text that all of them contain: one search for it replaces many.
+
+    A literal without a gate that is not ASCII is grouped by its first such character.
+
+    Args:
+        rules: The rules whose literals are grouped.
+        gates: Texts that many literals contain; the first one counts.
+        form: The form of the text in which the literals are searched.
+    """
+    gates = tuple(gates)
+    groups: dict[str, dict[str, tuple[Rule, ...]]] = {}
     for rule in rules:
-        for literal in rule.literals:
-            gate = next((gate for gate in gates if gate in literal), "")
-            groups.setdefault(gate, {})[_bytewise(literal) if lower else literal, rule] = None
-    return tuple((gate, tuple(literals)) for gate, literals in groups.items())
+        for literal in map(form, rule.literals):
+            foreign = (character for character in literal if not character.isascii())
+            gate = next((gate for gate in gates if gate in literal), next(foreign, ""))
+            group = groups.setdefault(gate, {})
+            group[literal] = (*group.get(literal, ()), rule)
+    return tuple((gate, tuple(group.items())) for gate, group in groups.items())
 
 
 def _bytewise(literal: str) -> str:
@@ -64,9 +77,10 @@ def _bytewise(literal: str) -> str:
     return literal.encode().lower().decode("latin-1")
 
 
+_GATES = (" -", "--", "{", "<", "$", '"', "'", "pass", ":", "=", "sql", "session", "set", "(")
 # A literal of a token is part of it, and so of a long run; a name stands beside its value, in upper or lower
 # case.
-_BESIDE = _gated(_NAMED_RULES, ":", lower=True)
+_BESIDE = _gated(_NAMED_RULES, _GATES, _bytewise)
 _INSIDE = _gated(_TOKEN_RULES, "-_.=")
 _ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32)  # noqa: PLR2004 - blank and controls
 # Characters that a secret may contain become "a"; blanks, quotes, brackets, commas and semicolons end a run.
@@ -80,13 +94,10 @@ _ASSIGNED = tuple(
     for literal in rule.literals
     if literal.isupper()
 )
-_SHORT_NAMES = tuple(
-    dict.fromkeys(
-        (literal.lower(), rule)
-        for rule in _NAMED_RULES
-        if rule.name in {"password value", "authorization value"}
-        for literal in rule.literals
-    )
+_SHORT_NAMES = _gated(
+    (rule for rule in _NAMED_RULES if rule.name in {"password value", "authorization value"}),
+    ("pass", "pw", "{"),
+    str.lower,
 )
 _SHORT_FORMS = _gated(
     (
@@ -95,10 +106,10 @@ _SHORT_FORMS = _gated(
         if rule.name
         in {
             "password in a command", "curl password", "netrc password", "pgpass password", "option value",
-            "private key", "block value", "basic credentials",
+            "private key", "block value",
         }
     ),
-    "-:$ ",
+    _GATES,
 )  # fmt: skip
 (_URL_RULE,) = (rule for rule in _NAMED_RULES if rule.name == "password in a URL")
 
@@ -118,7 +129,12 @@ def rules_for(raw: bytes) -> list[Rule]:
 
 def _of_literals(groups: tuple[tuple[str, _Literals], ...], text: str) -> list[Rule]:
     return [
-        rule for gate, literals in groups if gate in text for literal, rule in literals if literal in text
+        rule
+        for gate, literals in groups
+        if gate in text
+        for literal, rules in literals
+        if literal in text
+        for rule in rules
     ]
 
 
@@ -127,7 +143,7 @@ def rules_for_short(text: str) -> list[Rule]:
     rules = _of_literals(_SHORT_FORMS, text)
     if "=" in text or ":" in text or ">" in text or "\uff1a" in text:
         lowered = text.lower()
-        rules += [rule for literal, rule in _SHORT_NAMES if literal in lowered]
+        rules += _of_literals(_SHORT_NAMES, lowered)
         rules += [rule for literal, rule in _ASSIGNED if literal in text]
         if "@" in text and "://" in text:
             rules.append(_URL_RULE)
