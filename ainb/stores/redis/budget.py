@@ -16,20 +16,21 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from ainb.pipeline.budget import Account, Balance, Claim, Shares, Verdict, decide
+from ainb.stores.fork import renew_after_fork
 from ainb.stores.redis import money
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import Answered, UnavailableError
-from ainb.stores.redis.heartbeat import LIVE_SECONDS
 from ainb.stores.redis.money import NANO_DIGITS, Hold, Report, SharedAccount, locked, nano, usd
 from ainb.stores.redis.script import Script
 
 KEEP_SECONDS = 1.0  # drawn money that is unused for this long is returned
 DAYS_WATCHED = 2  # two days are refreshed, because calls may settle after midnight
+TOLD_SECONDS = 1.25  # time in which all processes restore their balances after a loss of data: a heartbeat
 LOST = "lost"  # a script's answer if the server's data is not the data that this process knows
 
 
@@ -45,28 +46,39 @@ class RedisBook:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
-        self._accounts: dict[Account, SharedAccount] = {}
-        self._held: dict[tuple[int, Account], Hold] = {}
-        self._unconfirmed: deque[Report] = deque()
-        self._jobs: dict[str, int] = {}
         self._serials = itertools.count(1)
-        self._shares = Shares()
-        self._lock = threading.RLock()  # calls come from any thread, answers on the connection's loop
+        self.renew()
+        renew_after_fork(self)
         self.wake: Callable[[], None] = lambda: None
         client.on.heartbeat.append(self._on_heartbeat)
         client.on.disconnected.append(self._on_disconnect)
         client.on.reconnected.append(self._on_reconnect)
         client.on.renamed.append(self._on_rename)
 
+    def renew(self) -> None:
+        """Drop all balances; also called in a forked child, where the money and the calls are the parent's."""
+        self._accounts: dict[Account, SharedAccount] = {}
+        self._held: dict[tuple[int, Account], Hold] = {}
+        self._unconfirmed: deque[Report] = deque()
+        self._booked: list[Report] = []
+        self._lost_at = float("-inf")
+        self._jobs: dict[str, int] = {}
+        self._shares = Shares()
+        self._lock = threading.RLock()  # calls come from any thread, answers on the connection's loop
+
     @locked
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
         """Reserve `amount` under `token` if it fits; the verdict is WAIT also while money is being drawn."""
         shared, needed = self._account(claim.account), nano(amount)
-        shared.limit = int(claim.limit.scaleb(NANO_DIGITS).to_integral_value(ROUND_FLOOR))
+        shared.allow(int(claim.limit.scaleb(NANO_DIGITS).to_integral_value(ROUND_FLOOR)))
         if self._client.is_down:
-            return self._reserve_locally(token, claim.account, shared, needed)
-        if shared.pot.take(needed, shared.limit):
-            self._held[token, claim.account] = self._hold(needed, is_job=token < 0)
+            is_granted = self._take_share(claim.account, shared, needed)
+        else:
+            is_granted = self._client.is_heard and shared.pot.take(needed, shared.limit)
+        if is_granted:
+            self._held[token, claim.account] = self._hold(
+                needed, is_local=self._client.is_down, is_job=token < 0
+            )
             return Verdict.GRANTED
         if decide(Balance(usd(shared.spent)), claim.limit, amount) is Verdict.NEVER:
             self._refresh(claim.account)
@@ -78,9 +90,10 @@ class RedisBook:
     def mark_sent(self, token: int, account: Account) -> None:
         """Mark a reservation as sent: it counts as spent if this process dies."""
         hold = self._held.get((token, account))
-        if hold is not None and not hold.is_local:
+        if hold is not None:
             hold.is_sent = True
-            self._report(Report(money.SENT, account, hold.owner, hold.serial, hold.amount))
+            if not hold.is_local:
+                self._report(Report(money.SENT, account, hold.owner, hold.serial, hold.amount))
 
     @locked
     def settle(self, token: int, account: Account, cost: Decimal) -> Decimal:
@@ -93,7 +106,7 @@ class RedisBook:
             shared.share = None if shared.share is None else shared.share + hold.amount
         elif not hold.is_sent and hold.owner == self._client.owner:
             shared.pot.available += hold.amount
-        if hold.is_sent:
+        if hold.is_sent and not hold.is_local:
             report = Report(money.SETTLE, account, hold.owner, hold.serial, paid)
             if token > 0:
                 self._shares.note(hold.amount, paid)
@@ -150,7 +163,8 @@ class RedisBook:
         """Return drawn money to the server."""
         for account, shared in self._accounts.items():
             self._give_back(account, shared)
-            self._client.send(("HDEL", self._keys(account)[3], self._client.owner))
+            fields = (self._client.owner, f"{self._client.owner}|share")
+            self._client.send(("HDEL", self._keys(account)[3], *fields))
 
     def _account(self, account: Account) -> SharedAccount:
         shared = self._accounts.get(account)
@@ -177,22 +191,32 @@ class RedisBook:
         known = (account.name, self._client.data, shared.epoch, shared.confirmed)
         self._client.send_script(script, self._keys(account), (*known, *words), done)
 
-    def _reserve_locally(self, token: int, account: Account, shared: SharedAccount, needed: int) -> Verdict:
+    def _take_share(self, account: Account, shared: SharedAccount, needed: int) -> bool:
+        """Take money from this process's share while the server is unavailable."""
         if shared.share is None:
-            shared.share = (shared.limit - shared.spent - shared.reserved) // max(1, len(self._client.peers))
-        if needed > shared.share:
-            held = sum(hold.amount for hold in self._held.values() if hold.is_local)
-            return Verdict.WAIT if needed <= shared.share + held else Verdict.NEVER
+            shared.share, shared.lent_limit = self._unknown_share(account, shared), shared.limit
+        if needed > shared.share or (shared.is_known and not self._client.is_heard):
+            return False
         shared.share -= needed
-        self._held[token, account] = self._hold(needed, is_local=True)
-        return Verdict.GRANTED
+        return True
+
+    def _unknown_share(self, account: Account, shared: SharedAccount) -> int:
+        """Share of an account whose balance the server has never told this process.
+
+        A day's money may be spent by then. A run begins in one process, and other processes rarely take part.
+        Without contact to any other process the budget applies to this one alone.
+        """
+        is_alone = not self._client.data and self._client.is_refused
+        if account.scope == "day" and not is_alone:
+            return 0
+        return shared.limit // len(self._client.peers) - shared.spent
 
     def _draw(self, account: Account, shared: SharedAccount, amount: int) -> None:
         if shared.is_drawing:
             return
         if shared.limit < shared.pot.limit:
             self._give_back(account, shared)
-        owner, now = self._client.owner, self._client.clock.monotonic()
+        owner, turn, now = self._client.owner, shared.turn, self._client.clock.monotonic()
         shared.is_drawing, need = True, amount - shared.pot.available
         most = shared.pot.wanted(amount, shared.limit, now=now, keep_seconds=KEEP_SECONDS)
 
@@ -200,8 +224,10 @@ class RedisBook:
             with self._lock:
                 shared.is_drawing = False
                 granted = self._update(shared, answer)
-                if granted > 0 and owner == self._client.owner:
-                    shared.pot.available += granted
+                if granted > 0 and owner == self._client.owner and turn == shared.turn:
+                    shared.draw(granted)
+                    if not shared.lent:
+                        self._lend(account, shared)
                 elif isinstance(answer, str) and not granted:
                     # Otherwise two processes that each hold a part would wait for each other.
                     self._give_back(account, shared)
@@ -210,7 +236,7 @@ class RedisBook:
             if granted > 0 or shared.spent + need > shared.limit:
                 self._client.call_soon(self.wake)
 
-        words = (owner, need, most, shared.limit, LIVE_SECONDS, self._at_server(account))
+        words = (owner, need, most, shared.limit, self._at_server(account))
         self._run(money.DRAW, account, *words, done=drawn)
 
     def _at_server(self, account: Account) -> int:
@@ -226,6 +252,7 @@ class RedisBook:
         if not isinstance(answer, str) or answer == LOST:
             return 0
         granted, shared.confirmed, shared.reserved, shared.epoch = map(int, answer.split(" "))
+        shared.is_known = True
         return granted
 
     def _report(self, report: Report) -> None:
@@ -243,10 +270,19 @@ class RedisBook:
                 if self._unconfirmed and self._unconfirmed[0] is report:
                     self._unconfirmed.popleft()
                     shared.unheard -= 0 if report.script is money.SENT else report.amount
+                    self._keep(report)
                 self._update(shared, answer)
 
         words = (report.owner, report.serial, report.amount, report.share)
         self._run(report.script, report.account, *words, done=confirmed)
+
+    def _keep(self, report: Report) -> None:
+        """Keep a report that was booked before all balances were restored, in case the data is lost again."""
+        if report.script is not money.SENT and self._is_just_lost():
+            self._booked.append(report)
+
+    def _is_just_lost(self) -> bool:
+        return self._client.clock.monotonic() - self._lost_at < TOLD_SECONDS
 
     def _refresh(self, account: Account) -> None:
         expected = self._at_server(account)
@@ -260,6 +296,25 @@ class RedisBook:
 
         self._run(money.LOOK, account, done=looked)
 
+    def _lend(self, account: Account, shared: SharedAccount, *, wants: bool = True) -> None:
+        """Ask for this process's share; with `wants` false, or if others need the money, it gets smaller."""
+        if shared.is_lending:
+            return
+        shared.is_lending, held, turn = True, shared.lent, shared.turn
+        limit = shared.limit if wants else 0
+
+        def lent(answer: Any) -> None:
+            with self._lock:
+                if not isinstance(answer, str) or answer == LOST:
+                    shared.is_lending = shared.is_lending and turn != shared.turn
+                    return
+                shared.is_lending = False
+                shared.borrow(self._update(shared, answer), limit, turn=turn)
+                if 2 * shared.lent < held:  # confirmed at once, since another process may be waiting for it
+                    self._lend(account, shared, wants=wants)
+
+        self._run(money.LEND, account, self._client.owner, held, limit, done=lent)
+
     @locked
     def _on_heartbeat(self) -> None:
         """Refresh the balances and return unused drawn money, once a second."""
@@ -270,6 +325,8 @@ class RedisBook:
                 self._give_back(account, shared)
             elif place >= newest:
                 self._refresh(account)
+            if shared.limit and (shared.lent or place >= newest):
+                self._lend(account, shared, wants=place >= newest)
 
     def _give_back(self, account: Account, shared: SharedAccount) -> None:
         available, shared.pot.available = shared.pot.available, 0
@@ -279,45 +336,67 @@ class RedisBook:
     @locked
     def _on_disconnect(self) -> None:
         """Make drawn money part of this process's share when the server becomes unavailable."""
-        for shared in self._accounts.values():
-            shared.is_drawing = False
-            if shared.limit:
-                left = max(0, shared.limit - shared.spent - shared.reserved)
-                shared.share = left // max(1, len(self._client.peers)) + shared.pot.available
-            shared.pot.available = 0
+        for account, shared in self._accounts.items():
+            holds = (hold for (_, held), hold in self._held.items() if held == account)
+            shared.leave(sum(hold.amount for hold in holds if not hold.is_sent))
         self._client.call_soon(self.wake)
 
     @locked
     def _on_reconnect(self, was_lost: bool) -> None:  # noqa: FBT001 - a listener
-        """Restore the reservations after a reconnection, then repeat all unconfirmed reports in order."""
+        """Repeat all unconfirmed reports in order after a reconnection, then restore the reservations.
+
+        In this order, because until then the server holds this process's share, from which calls were paid.
+        """
         for shared in self._accounts.values():
-            shared.share = None
-        for hold in self._held.values():
+            shared.come_back()
+        for (_, account), hold in self._held.items():
+            if hold.is_local and hold.is_sent:
+                hold.owner = self._client.owner
+                self._unconfirmed.append(Report(money.SENT, account, hold.owner, hold.serial, hold.amount))
             hold.is_local = False
-        self._restore(was_lost=was_lost)
-        for report in list(self._unconfirmed):
-            self._send(report)
+        if was_lost:
+            self._restate()
+        self._restore(was_lost=was_lost, reports=list(self._unconfirmed))
         self._client.call_soon(self.wake)
 
-    def _restore(self, *, was_lost: bool) -> None:
-        """Restore this process's money on the server; after a loss of data also that of sent calls."""
-        for account, shared in self._accounts.items():
-            mine = [hold for (_, held), hold in self._held.items() if held == account]
-            unsent = [hold for hold in mine if not hold.is_sent]
-            for hold in mine if was_lost else unsent:
-                hold.owner = self._client.owner
-            at_hand = shared.pot.available + sum(hold.amount for hold in unsent if not hold.is_local)
-            self._run(money.RESTORE, account, self._client.owner, at_hand)
-            if was_lost:
-                shared.worst = None
-                self._register_sent(account, mine)
+    def _restate(self) -> None:
+        """Restore the spent amounts after a loss of data, and what was booked since another loss just before.
 
-    def _register_sent(self, account: Account, mine: Sequence[Hold]) -> None:
+        Others may not have been told of the latter, so that no total contains it.
+        """
+        for account in self._accounts:
+            self._run(money.RESTATE, account)
+        again, self._booked = self._booked if self._is_just_lost() else [], []
+        for report in again:
+            self._accounts[report.account].unheard += report.amount
+        self._unconfirmed.extendleft(reversed(again))
+        self._lost_at = self._client.clock.monotonic()
+
+    def _restore(self, *, was_lost: bool, reports: Sequence[Report] = ()) -> None:
+        """Restore this process's money on the server; after a loss of data also that of sent calls."""
+        unsent: dict[Account, int] = {}
+        for (_, account), hold in self._held.items():
+            if was_lost or not hold.is_sent:
+                hold.owner = self._client.owner
+            if not hold.is_sent and not hold.is_local:
+                unsent[account] = unsent.get(account, 0) + hold.amount
+        for account, shared in self._accounts.items() if was_lost else ():
+            shared.worst = None
+            mine = [hold for (_, held), hold in self._held.items() if held == account]
+            self._register_sent(account, mine, reports)
+        for report in reports:
+            self._send(report)
+        for account, shared in self._accounts.items():
+            shared.turn += 1
+            drawn = shared.pot.available + unsent.get(account, 0)
+            self._run(money.RESTORE, account, self._client.owner, drawn, shared.lent)
+
+    def _register_sent(self, account: Account, mine: Sequence[Hold], reports: Iterable[Report]) -> None:
         """Register calls in flight with a server that lost its data, so that their settlements count."""
         sent = [(hold.owner, hold.serial, hold.amount) for hold in mine if hold.is_sent]
         sent += [
             (report.owner, report.serial, report.amount)
-            for report in self._unconfirmed
+            for report in reports
             if report.script is money.SETTLE and report.account == account
         ]
         for owner, serial, amount in sent:
@@ -327,7 +406,7 @@ class RedisBook:
     def _on_rename(self) -> None:
         """Update after this process was declared dead: sent calls were booked, drawn money was released."""
         for shared in self._accounts.values():
-            shared.pot.available, shared.worst = 0, None
+            shared.pot.available, shared.lent, shared.worst = 0, 0, None
         self._restore(was_lost=False)
 
     def _keys(self, account: Account) -> tuple[str, ...]:
@@ -338,4 +417,5 @@ class RedisBook:
         return (
             *(key("spent", *spent), key("aside", *which), key("peers")),
             *(key("owners", *which), key("data"), key("new")),
+            *(key("expected"), key("gap")),
         )
