@@ -67,6 +67,7 @@ class RedisClient(LoopBound):
 
     owner: str
     peers: tuple[str, ...]
+    _former: str
     _is_new: bool
 
     def __init__(
@@ -92,7 +93,6 @@ class RedisClient(LoopBound):
         """Reset connection and name; also called in a forked child, where they belong to the parent."""
         self.is_down = self.is_refused = False
         self._heard_at: float | None = None
-        self._former = ""
         self._connection: Connection | None = None
         self._backlog: list[Command] = []
         self._opening: asyncio.Task[None] | None = None
@@ -102,7 +102,7 @@ class RedisClient(LoopBound):
         self._is_other_server = False
         self.distance_s: float | None = None
         self._name()
-        self._known = self.peers
+        self._former, self._known = "", self.peers
 
     @property
     def data(self) -> str:

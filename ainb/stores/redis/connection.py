@@ -196,7 +196,9 @@ def is_refusal(error: Exception) -> bool:
 
 def nobody_is_served(error: Exception) -> bool:
     """Whether the error shows that the server serves no other process either."""
-    numbers = re.findall(r"\[Errno (\d+)\]", str(error.__cause__ or error.__context__))  # one per address tried
+    numbers = re.findall(
+        r"\[Errno (\d+)\]", str(error.__cause__ or error.__context__)
+    )  # one per address tried
     return set(numbers) == {str(ECONNREFUSED)} or isinstance(error, BusyLoadingError | OutOfMemoryError)
 
 

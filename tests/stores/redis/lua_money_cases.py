@@ -107,7 +107,9 @@ def check_costs_after_a_loss(lab, scripts):
     lab.client.delete("new")
     assert case.ask("SPEND", "b", "0", 5)[1] == 980
     lab.client.set("data", "second")
-    assert case.ask("RESTATE", data="second", known=(1, 985))[1] == 985, "costs of an earlier loss count again"
+    assert case.ask("RESTATE", data="second", known=(1, 985))[1] == 985, (
+        "costs of an earlier loss count again"
+    )
 
 
 def check_cases(lab, scripts):

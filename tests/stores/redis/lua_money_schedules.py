@@ -124,9 +124,7 @@ class Run:
         """The owner's name; a new one if the owner was declared dead."""
         name = self.names.get(owner, owner)
         if name in self.beats and self.lab.client.zscore("peers", name) is None:
-            assert self.script("DRAW", name, 1, 1, LIMIT, 0)[0] == -1, (
-                "a dead process is granted money"
-            )
+            assert self.script("DRAW", name, 1, 1, LIMIT, 0)[0] == -1, "a dead process is granted money"
             name = self.names[owner] = f"{name}+"
         self.beats[name] = self.lab.now
         self.lab.client.zadd("peers", {name: self.lab.now})

@@ -50,9 +50,7 @@ MONEY = [
     LuaMutant("math.min(want, math.floor(free() / SHARE_AHEAD))", "want", "advance draws exceed the limit"),
     LuaMutant("math.floor(free() / SHARE_AHEAD)", "free()", "advance draws take all free money"),
     LuaMutant("'|pot', whole(granted))", "'|pot', 0)", "a grant is not reserved"),
-    LuaMutant(
-        "release_dead() end", "end", "dead processes keep their money"
-    ),
+    LuaMutant("release_dead() end", "end", "dead processes keep their money"),
     LuaMutant(
         "tonumber(heartbeat) < now - LIVE_SECONDS",
         "false",
@@ -82,14 +80,10 @@ MONEY = [
     LuaMutant(
         "if not redis.call('ZSCORE', KEYS[3], owner) then", "if false then", "dead processes draw money"
     ),
-    LuaMutant(
-        "is_new() or ", "", "money is granted before all processes have reported"
-    ),
+    LuaMutant("is_new() or ", "", "money is granted before all processes have reported"),
     LuaMutant("if has_spent ~= has_reserved or", "if", "the loss of a part of an account is not noticed"),
     LuaMutant("or (has_spent == 0 and known > 0) then", "then", "the loss of an account is not noticed"),
-    LuaMutant(
-        "or aside() < tonumber(ARGV[9]) then", "then", "money is granted after a loss of reservations"
-    ),
+    LuaMutant("or aside() < tonumber(ARGV[9]) then", "then", "money is granted after a loss of reservations"),
     LuaMutant(
         "if epoch() < known_epoch or (epoch() == known_epoch and spent() < known) then",
         "if false then",
@@ -140,7 +134,9 @@ MONEY = [
     LuaMutant("math.max(told, share)", "share", "a share is granted while its owner may use it"),
     LuaMutant("if peers > 1 then", "if false then", "every process gets the whole share"),
     LuaMutant("left - lent(owner)", "left", "shares together exceed the money left"),
-    LuaMutant("if not is_new() then\n  local", "if true then\n  local", "a share grows while the data is new"),
+    LuaMutant(
+        "if not is_new() then\n  local", "if true then\n  local", "a share grows while the data is new"
+    ),
     LuaMutant("now - SHARE_SECONDS", "now - LIVE_SECONDS", "a share is granted as early as drawn money"),
     LuaMutant(
         "if amount and (tonumber(heard) >= now - SHARE_SECONDS or not was_reached())",
