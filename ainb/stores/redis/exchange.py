@@ -80,7 +80,7 @@ class AccountExchange:
                 granted = self._update(shared, answer)
                 if granted > 0 and owner == self._client.owner and turn == shared.turn:
                     shared.draw(granted)
-                    if not shared.lent:
+                    if shared.lent < granted:
                         self._lend(account, shared)
                 elif isinstance(answer, str) and not granted:
                     # Otherwise two processes that each hold a part would wait for each other.
@@ -92,6 +92,8 @@ class AccountExchange:
 
         words = (owner, need, most, shared.limit, self._at_server(account))
         self._run(money.DRAW, account, *words, done=drawn)
+        if not shared.lent:  # so that there is a share before the first call
+            self._lend(account, shared)
 
     def _at_server(self, account: Account) -> int:
         """Money that the server holds for this process."""
