@@ -203,7 +203,7 @@ class RedisClient(LoopBound):
                     await task
         connection, self._connection = self._connection, None
         if connection is not None:
-            words = ("EVALSHA", LEAVE.sha, 1, self.key("peers"), self.owner, LIVE_SECONDS)
+            words = ("EVALSHA", LEAVE.sha, 1, self.key("peers"), self.owner)
             connection.send(Command(words))
             await connection.close()
         self._break(UnavailableError("closed"))

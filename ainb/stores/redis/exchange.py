@@ -78,10 +78,9 @@ class AccountExchange:
             with self._lock:
                 shared.is_drawing = False
                 granted = self._update(shared, answer)
-                if granted > 0 and owner == self._client.owner and turn == shared.turn:
+                if granted > 0 and (owner, turn) == (self._client.owner, shared.turn):
                     shared.draw(granted)
-                    if shared.lent < granted:
-                        self._lend(account, shared)
+                    self._lend(account, shared)
                 elif isinstance(answer, str) and not granted:
                     # Otherwise two processes that each hold a part would wait for each other.
                     self._give_back(account, shared)

@@ -52,7 +52,7 @@ MONEY = [
     LuaMutant("'|pot', whole(granted))", "'|pot', 0)", "a grant is not reserved"),
     LuaMutant("release_dead() end", "end", "dead processes keep their money"),
     LuaMutant(
-        "tonumber(heartbeat) < now - LIVE_SECONDS",
+        "heartbeat < now - LIVE_SECONDS",
         "false",
         "a process without heartbeat counts as alive",
     ),

@@ -49,11 +49,12 @@ local function book(cost)
   if cost < 0 then redis.call('HINCRBY', KEYS[1], mark, 1) end
   redis.call('PEXPIRE', KEYS[1], KEEP_MS)
 end
--- A process is dead if it was silent for so long while the server was in reach; an unknown one is not.
+-- A process is dead if it left, or was silent for so long while the server was in reach; an unknown one is not.
 local function was_reached() return redis.call('EXISTS', KEYS[8]) == 0 end
 local function is_dead(name)
   local heartbeat = redis.call('ZSCORE', KEYS[3], name)
-  return heartbeat and tonumber(heartbeat) < now - LIVE_SECONDS and was_reached()
+  heartbeat = tonumber(heartbeat or now)
+  return heartbeat < 0 or heartbeat < now - LIVE_SECONDS and was_reached()
 end
 local function share_of(owner)
   return tonumber(string.match(redis.call('HGET', KEYS[4], owner .. '|share') or '', '^(%d+) ')) or 0
