@@ -82,6 +82,8 @@ class RedisBook(AccountExchange):
             shared.share = None if shared.share is None else shared.share + hold.amount
         elif not hold.is_sent and hold.owner == self._client.owner:
             shared.pot.available += hold.amount
+            if hold.is_carried:
+                self._give_back(account, shared)
         if hold.is_sent and not hold.is_local:
             report = Report(money.SETTLE, account, hold.owner, hold.serial, paid)
             if token > 0:

@@ -261,6 +261,8 @@ class AccountExchange:
         """Update after this process was declared dead: sent calls were booked, drawn money was released."""
         for shared in self._accounts.values():
             shared.pot.available, shared.lent, shared.worst = 0, 0, None
+        for hold in self._held.values():
+            hold.is_carried = True
         self._restore(was_lost=False)
 
     def _keys(self, account: Account) -> tuple[str, ...]:

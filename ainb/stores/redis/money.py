@@ -140,6 +140,8 @@ class Hold:
         amount: Nanodollars.
         is_sent: Whether the call was reported as sent.
         is_local: Whether it was reserved from this process's share while the server was unavailable.
+        is_carried: Whether it was reserved before this process was declared dead, so that others may have
+            been granted its money.
     """
 
     serial: str
@@ -147,6 +149,7 @@ class Hold:
     amount: int
     is_sent: bool = False
     is_local: bool = False
+    is_carried: bool = False
 
 
 @dataclass(slots=True)

@@ -129,15 +129,17 @@ def test_a_process_that_is_stopped_while_the_data_is_lost(server, tmp_path, join
     assert 9.5 <= paid + count / 10 <= 10 + 1e-9
 
 
-def test_a_process_that_was_stopped_for_long_uses_no_drawn_money(server, tmp_path, join):
+@pytest.mark.parametrize("wait_seconds", [0, 1.5])  # before and after it hears of its death
+def test_a_process_that_was_stopped_for_long_uses_no_drawn_money(server, tmp_path, join, wait_seconds):
     held = spawn(server, tmp_path / "held", HELD.replace("await reserve(1)", "await reserve('0.01')"))
     assert held.stdout.readline() == "held\n"
-    held.send_signal(signal.SIGSTOP)
-    time.sleep(10.5)
     other = join()
-    until(lambda: state(other)["connected"])
+    until(lambda: state(other)["peers"] == 1)
+    held.send_signal(signal.SIGSTOP)
+    time.sleep(11.5)
     ENGINE.run(pay_all(other.core.stages.ledger, "0.1"))
     held.send_signal(signal.SIGCONT)
+    time.sleep(wait_seconds)
 
     out, _ = held.communicate("go\n", timeout=PATIENCE_SECONDS)
 
