@@ -14,12 +14,12 @@ received, so that after a loss of data the server does not grant the same money 
 from __future__ import annotations
 
 import itertools
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
+from ainb.fork import new_rlock
 from ainb.pipeline.budget import Account, Balance, Claim, Shares, Verdict, decide
 from ainb.stores.redis import money
 from ainb.stores.redis.client import RedisClient
@@ -51,7 +51,7 @@ class RedisBook:
         self._jobs: dict[str, int] = {}
         self._serials = itertools.count(1)
         self._shares = Shares()
-        self._lock = threading.RLock()  # calls come from any thread, answers on the connection's loop
+        self._lock = new_rlock()  # calls come from any thread, answers on the connection's loop
         self.wake: Callable[[], None] = lambda: None
         client.on.heartbeat.append(self._on_heartbeat)
         client.on.disconnected.append(self._on_disconnect)
