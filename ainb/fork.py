@@ -7,7 +7,8 @@ connections for its own. So
 * every lock of the package is made here (`new_lock`, `new_rlock`, `new_condition`, `new_event`) and is free
   in the child; using it costs the same as any other lock;
 * objects with state of threads or of calls in flight are reset in the child (`renew_after_fork`);
-* owners of connections and of imports pause while a fork happens (`pause_at_fork`).
+* the event loop and owners of connections pause while a fork happens (`pause_at_fork`), and a fork waits for
+  imports in other threads.
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, Final, Protocol, TypeVar
 
 # A fork waits this long for the first object that is busy, and no longer for the ones after it.
 PAUSE_SECONDS: Final = 1.0
+# Imports end, and a child without them may wait for ever.
+IMPORT_SECONDS: Final = 5.0
+IMPORT_POLL_SECONDS: Final = 0.005
 
 L = TypeVar("L")
 
@@ -95,31 +100,6 @@ def pause_at_fork(item: Pausable, *, first: bool = False) -> None:
     _pausables[-number if first else number] = item
 
 
-class PausedLock:
-    """A lock that no other thread holds when the process is copied, as for an import; for a ``with`` block.
-
-    An import that has begun in another thread cannot be ended in the child.
-    """
-
-    def __init__(self) -> None:
-        self._lock = new_lock()
-        pause_at_fork(self)
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-    def pause(self, timeout_seconds: float) -> bool:
-        """Hold the lock."""
-        return self._lock.acquire(timeout=timeout_seconds)
-
-    def resume(self) -> None:
-        """Release the lock."""
-        self._lock.release()
-
-
 class PausedUses:
     """Uses by any number of threads, none of which is under way when the process is copied.
 
@@ -170,14 +150,52 @@ def _registered(lock: L) -> L:
     return lock
 
 
+class _Imports:
+    """Imports of other threads: begun before a fork, they keep the import system's locks in the child."""
+
+    def __init__(self) -> None:
+        self._endless: set[tuple[int, int]] = set()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait until they have ended; returns whether they did in time. None is waited for twice."""
+        found = self._under_way()
+        self._endless &= found  # such as a module that runs the whole program
+        left, pause = timeout_seconds, threading.Event()
+        while found - self._endless:
+            if left <= 0:
+                self._endless |= found
+                return False
+            pause.wait(IMPORT_POLL_SECONDS)
+            left -= IMPORT_POLL_SECONDS
+            found = self._under_way()
+        return True
+
+    @staticmethod
+    def _under_way() -> set[tuple[int, int]]:
+        """Thread and outermost frame of each import in another thread."""
+        found: dict[int, int] = {}
+        for thread, innermost in sys._current_frames().items():  # noqa: SLF001 - the documented name
+            frame: FrameType | None = innermost
+            while frame is not None and thread != threading.get_ident():
+                if frame.f_code.co_filename == _IMPORT_SYSTEM:
+                    found[thread] = id(frame)
+                frame = frame.f_back
+        return set(found.items())
+
+
+_IMPORT_SYSTEM: Final = "<frozen importlib._bootstrap>"
+_imports = _Imports()
+
+
 def _before() -> None:
     paused = _paused[threading.get_ident()] = []
-    left = PAUSE_SECONDS
+    left = PAUSE_SECONDS if _imports.wait(IMPORT_SECONDS) else 0.0
     for _, item in sorted(_pausables.items(), key=operator.itemgetter(0)):
         if item.pause(left):
             paused.append(item)
         else:
             left = 0.0
+    _imports.wait(left)  # begun meanwhile
 
 
 def _after() -> None:
@@ -200,7 +218,7 @@ def _is_owned(lock: Any) -> bool:
     return isinstance(lock, _RLOCK) and bool(lock._is_owned())  # noqa: SLF001 - as `threading.Condition` does
 
 
-_RLOCK = type(threading.RLock())
+_RLOCK: Any = type(threading.RLock())
 _at_worker_exit: list[Callable[[], None]] = []
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.errors import AinbError
-from ainb.fork import PausedLock
+from ainb.fork import new_lock
 from ainb.identity_cache import cached_by_identity
 from ainb.messages import Message, ReplySchema, Request
 
@@ -210,7 +210,7 @@ def _cut(text: str, stop: int) -> int:
 
 
 _loaded: dict[str, tiktoken.Encoding] = {}
-_loading = PausedLock()
+_loading = new_lock()
 
 
 def _encoding(name: str) -> tiktoken.Encoding:

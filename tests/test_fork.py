@@ -98,10 +98,9 @@ def use_lock(lock):
         (fork.new_rlock, lambda lock: lock, use_lock),
         (fork.new_condition, lambda condition: condition, use_condition),
         (fork.new_event, lambda event: event._cond, use_event),
-        (fork.PausedLock, lambda lock: lock, use_lock),
         (fork.PausedUses, lambda uses: uses, use_lock),
     ],
-    ids=["lock", "rlock", "condition", "event", "paused lock", "paused uses"],
+    ids=["lock", "rlock", "condition", "event", "paused uses"],
 )
 def test_a_lock_that_another_thread_holds_at_a_fork_is_free_in_the_child(make, inner, use):
     item = make()
@@ -215,7 +214,7 @@ def test_only_the_first_busy_item_is_waited_for():
 
 
 def test_two_threads_fork_at_the_same_time():
-    lock, uses = fork.PausedLock(), fork.PausedUses()
+    lock, uses = fork.new_lock(), fork.PausedUses()
     codes = []
 
     def work():
@@ -242,16 +241,39 @@ def test_an_import_under_way_in_another_thread_is_complete_in_the_child(tmp_path
     monkeypatch.syspath_prepend(str(tmp_path))
     began = threading.Event()
     monkeypatch.setattr("builtins.import_began", began, raising=False)
-    loading = fork.PausedLock()
 
     def load():
-        with loading:
-            import slow_to_import
+        import slow_to_import
 
-            assert slow_to_import.VALUE == 7
+        assert slow_to_import.VALUE == 7
 
     thread = threading.Thread(target=load)
     thread.start()
     assert began.wait(30)
     assert in_child(load) == 0
     thread.join()
+
+
+def test_an_import_that_does_not_end_delays_one_fork_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("ainb.fork.IMPORT_SECONDS", 0.2)
+    (tmp_path / "runs_the_program.py").write_text(
+        "import builtins\nbuiltins.import_began.set()\nbuiltins.may_end.wait(60)\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    began, may_end = threading.Event(), threading.Event()
+    monkeypatch.setattr("builtins.import_began", began, raising=False)
+    monkeypatch.setattr("builtins.may_end", may_end, raising=False)
+    thread = threading.Thread(target=lambda: __import__("runs_the_program"))
+    thread.start()
+    assert began.wait(30)
+    item = Recorded("a", [])
+    fork.pause_at_fork(item)
+
+    for _ in range(3):
+        assert in_child(lambda: None) == 0
+    may_end.set()
+    thread.join()
+    assert in_child(lambda: None) == 0
+
+    assert item.limits == [0.0, *[fork.PAUSE_SECONDS] * 3]
+    assert not fork._imports._endless

@@ -48,7 +48,6 @@ MAKERS = {
     "new_rlock",
     "new_condition",
     "new_event",
-    "PausedLock",
     "PausedUses",
     "PausedConnection",
 }

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from ainb.fork import PausedLock, new_event
+from ainb.fork import new_event, new_lock
 from ainb.messages import Usage
 from ainb.pricing.rates import Rates
 from ainb.pricing.snapshot import RATE_NAMES, make_rates
@@ -107,7 +107,7 @@ def find_model(service: str | None, model: str) -> tuple[PricedProvider, ModelIn
 
 
 LOADED = new_event()
-_loading = PausedLock()
+_loading = new_lock()
 
 
 def load_package() -> DataSnapshot:

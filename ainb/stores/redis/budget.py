@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
-from ainb.fork import new_rlock
+from ainb.fork import new_rlock, renew_after_fork
 from ainb.pipeline.budget import Account, Balance, Claim, Shares, Verdict, decide
 from ainb.stores.redis import money
 from ainb.stores.redis.client import RedisClient
@@ -45,18 +45,23 @@ class RedisBook:
 
     def __init__(self, client: RedisClient) -> None:
         self._client = client
-        self._accounts: dict[Account, SharedAccount] = {}
-        self._held: dict[tuple[int, Account], Hold] = {}
-        self._unconfirmed: deque[Report] = deque()
-        self._jobs: dict[str, int] = {}
         self._serials = itertools.count(1)
-        self._shares = Shares()
+        self.renew()
         self._lock = new_rlock()  # calls come from any thread, answers on the connection's loop
         self.wake: Callable[[], None] = lambda: None
         client.on.heartbeat.append(self._on_heartbeat)
         client.on.disconnected.append(self._on_disconnect)
         client.on.reconnected.append(self._on_reconnect)
         client.on.renamed.append(self._on_rename)
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Start without money, also in a forked child: the parent spends and reports its own."""
+        self._accounts: dict[Account, SharedAccount] = {}
+        self._held: dict[tuple[int, Account], Hold] = {}
+        self._unconfirmed: deque[Report] = deque()
+        self._jobs: dict[str, int] = {}
+        self._shares = Shares()
 
     @locked
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
