@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 # Shows a result in the running cell, once and as a static panel.
 ResultDisplay = Callable[[object], None]
+# Called with the progress of a batch while it runs.
+BatchWatcher = Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,16 @@ class Host:
             unknown.
         find_notebook: Returns the absolute path of the notebook; None when unknown.
         confirm: Asks the user a yes-or-no question; None when the user cannot be asked.
+        watch_batch: Called with ``state``, which returns the rows of `Session.state`, and ``cancel``, the
+            action of a Cancel button or None; returns a live panel of a batch in the running cell; None when
+            no user is watching.
     """
 
     make_session: Callable[[], object]
     find_origin: Callable[[], tuple[str | None, str | None]]
     find_notebook: Callable[[], Path | None]
     confirm: Callable[[str], bool | None]
+    watch_batch: Callable[..., BatchWatcher | None]
 
 
 _registered: Host | None = None

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random, SystemRandom
+from typing import Any
 
 from ainb import host
 from ainb.clock import SYSTEM_CLOCK, Clock
@@ -42,6 +43,12 @@ def ask_front_end(question: str) -> bool | None:
     return None if front_end is None else front_end.confirm(question)
 
 
+def watch_in_front_end(**options: Any) -> host.BatchWatcher | None:
+    """Panel of a batch in the notebook; see `ainb.host.Host`. None if no user is watching, as in a script."""
+    front_end = host.registered()
+    return None if front_end is None else front_end.watch_batch(**options)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Runtime:
     """Injected dependencies of a session.
@@ -54,6 +61,7 @@ class Runtime:
         notebook: Returns the path of the notebook or script, beside which its cassette is stored; None when
             unknown.
         confirm: Asks the user a question; True for yes, None when the user cannot be asked.
+        watch_batch: Shows a batch that was started without a ``watcher``; see `ainb.host.Host`.
     """
 
     clock: Clock = SYSTEM_CLOCK
@@ -62,3 +70,4 @@ class Runtime:
     origin: Callable[[], tuple[str | None, str | None]] = default_origin
     notebook: Callable[[], Path | None] = default_notebook
     confirm: Callable[[str], bool | None] = ask_front_end
+    watch_batch: Callable[..., host.BatchWatcher | None] = watch_in_front_end

@@ -379,6 +379,8 @@ class Session:
     ) -> Job[pd.DataFrame | Path]:
         """Start a batch and return at once; arguments as for `map`.
 
+        In a notebook with ``%load_ext ainb``, a panel shows its progress and has a Cancel button.
+
         Returns:
             A job with the result of `map`.
         """
@@ -388,7 +390,7 @@ class Session:
             raise ConfigError(
                 "a Dask collection is computed in the background by Dask: session.map(ddf, …).persist()"
             )
-        return make_batch(self.core, data, task, options).submit()
+        return make_batch(self.core, data, task, options).start()
 
     def runs(self) -> pd.DataFrame:
         """Batches of this home, newest first.

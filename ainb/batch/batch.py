@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from ainb.engine import ENGINE
 from ainb.errors import AinbError, BatchPendingError
 from ainb.event_loop import COLLECTOR, ends_program
 from ainb.job import Job
+from ainb.status import status_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -132,6 +134,7 @@ class Batch:
             BatchInterrupted: The user or the user's own code stopped it; its `frame` holds the rows.
             SystemExit: The user's own code raised it.
         """
+        self.show()
         job = self.submit()
         try:
             job.wait()
@@ -146,6 +149,29 @@ class Batch:
     def submit(self) -> Job[pd.DataFrame | Path]:
         """Run in the background."""
         return ENGINE.submit(self.run())
+
+    def start(self) -> Job[pd.DataFrame | Path]:
+        """Run in the background, with a panel that can cancel it where a user is watching."""
+
+        def cancel() -> None:
+            job.cancel()
+
+        self.show(cancel=cancel)
+        job = self.submit()
+        return job
+
+    def show(self, *, cancel: Callable[[], None] | None = None) -> None:
+        """Open the panel of the front end, before `submit`; without effect in replay and with a watcher.
+
+        Args:
+            cancel: Action of a Cancel button, for a batch that runs while the cell continues; None without
+                one.
+        """
+        core = self.context.core
+        if self.context.options.watcher is None and core.config.replay == "off":
+            self._reporter.watch_with(
+                core.runtime.watch_batch(state=functools.partial(status_rows, core), cancel=cancel)
+            )
 
     def stop(self, job: Job[Any]) -> None:
         """Send no more rows; wait 1.5 s for those in flight, then cancel them.

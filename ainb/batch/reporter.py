@@ -47,18 +47,22 @@ class ProgressReporter:
 
     def __init__(self, progress: Progress, watcher: Watcher | None, clock: Clock) -> None:
         self.progress = progress
-        self._watcher = watcher
         self._clock = clock
         self._started = clock.monotonic()
         self._reported_at = float("-inf")
         self._marks: deque[tuple[float, int]] = deque([(self._started, 0)])
         self._timer: asyncio.TimerHandle | None = None
-        in_thread = watcher is not None and not isinstance(watcher, LoopWatcher)
-        self._thread = UserThread("ainb-watcher") if in_thread else None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._waiting = 0
         self.exit_error: Exception | None = None
         self.on_exit: Callable[[Exception], None] | None = None
+        self.watch_with(watcher)
+
+    def watch_with(self, watcher: Watcher | None) -> None:
+        """Set the watcher; before `start`."""
+        self._watcher = watcher
+        in_thread = watcher is not None and not isinstance(watcher, LoopWatcher)
+        self._thread = UserThread("ainb-watcher") if in_thread else None
 
     def start(self) -> None:
         """Call the watcher now, and once a second until the last state; on the running loop."""

@@ -102,6 +102,8 @@ def _ask_together(make: MakeBatch, variants: Sequence[Variant], limit: Decimal |
     """Run all variants at once, for batch jobs that take hours; each may spend an equal share."""
     share = None if limit is None else limit / len(variants)
     batches = [make(variant, share) for variant in variants]
+    for batch in batches:
+        batch.show()
     jobs = [batch.submit() for batch in batches]
     try:
         for job in jobs:

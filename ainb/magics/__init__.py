@@ -75,6 +75,10 @@ class _Extension:
         """Ask the user; see `ainb.host.Host`."""
         return self.notebook_shell.confirm(question)
 
+    def watch_batch(self, **options: Any) -> host.BatchWatcher | None:
+        """Panel of a batch; see `ainb.host.Host`."""
+        return self.notebook_shell.watch_batch(**options)
+
     def notebook_path(self) -> Path | None:
         """Path of the running notebook; see `ainb.host.Host`."""
         return self.notebook_shell.notebook_path()
@@ -189,6 +193,7 @@ def load(shell: Any) -> None:
             find_origin=extension.origin,
             find_notebook=extension.notebook_path,
             confirm=extension.confirm,
+            watch_batch=extension.watch_batch,
         )
     )
     if _is_mixed_with_other():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ainb import session as sessions
 from ainb.errors import AinbError
@@ -23,6 +24,9 @@ from ainb.runtime import Runtime
 from ainb.session import Session
 from ainb.stores.notebook import find_notebook
 
+if TYPE_CHECKING:
+    from ainb.batch import LoopWatcher
+
 # Options that each call reads anew: changing one must not reset the budget's spending or close an open
 # circuit.
 READ_BY_EACH_CALL = frozenset(
@@ -32,6 +36,7 @@ QUIET_DISPLAYS = frozenset({"static", "off"})
 PLAIN_DISPLAYS = frozenset({"text", "off"})
 # Notices that are no warnings go to stdout: a notebook shows stderr on a red background.
 NO_WARNING = {"forecast"}
+SHOWN_AFTER_SECONDS = 1.0
 
 
 class NotebookShell:
@@ -135,6 +140,29 @@ class NotebookShell:
         if not can_ask:
             return None
         return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+
+    def watch_batch(
+        self, *, state: Callable[[], Any], cancel: Callable[[], None] | None
+    ) -> LoopWatcher | None:
+        """A panel for a batch that Python code of the cell starts; see `ainb.host.Host`.
+
+        None when no user is watching, with the display "static" or "off", and in other threads, whose output
+        belongs to no cell.
+        """
+        in_cell = threading.current_thread() is threading.main_thread()
+        if not in_cell or not self.is_watched() or self.display() in QUIET_DISPLAYS:
+            return None
+        from ainb.panels.batch import BatchPanel
+
+        return BatchPanel.open(
+            display=self.display(),
+            state=state,
+            cancel=cancel,
+            # A loop over small batches is not to leave a panel for each. In the background it is shown at
+            # once, because a later cell may be running after a second.
+            after_seconds=SHOWN_AFTER_SECONDS if cancel is None else 0.0,
+            on_error=self.print_line,
+        )
 
     def display(self) -> str:
         """The effective display option; "auto" when the options are invalid: display never fails a call."""

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ainb.batch import Progress
-    from ainb.job import Job
 
 StateRows = Callable[[], Sequence[Mapping[str, Any]]]
 STATE_SECONDS = 1.0
@@ -36,6 +35,9 @@ class BatchPanel(LoopWatcher):
         title: Title; empty means the title of the batch itself.
         budget_usd: Budget of the run in US dollars; None without one.
         state: Called once a second for circuit and limits, such as ``session.state``; None hides them.
+        cancel: Action of a Cancel button; None means no button. Only for a batch that runs while the cell
+            continues, because a blocking cell does not process the button's clicks.
+        after_seconds: The panel of a batch that takes less time is shown only if rows failed.
         clock: For the pauses between calls of `state`.
     """
 
@@ -46,18 +48,21 @@ class BatchPanel(LoopWatcher):
         title: str = "",
         budget_usd: Decimal | float | None = None,
         state: StateRows | None = None,
+        cancel: Callable[[], None] | None = None,
+        after_seconds: float = 0.0,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._slot = slot
         self._title = title
         self._budget = budget_usd
         self._state = state
+        self._cancel = cancel
+        self._after_seconds = after_seconds
         self._clock = clock
         self._refreshed_at = float("-inf")
         self._model_state: Mapping[str, Any] = {}
+        self._shown = False
         self.progress: Progress | None = None
-        self.job: Job[Any] | None = None
-        self._background = False
 
     @classmethod
     def open(
@@ -67,7 +72,8 @@ class BatchPanel(LoopWatcher):
         budget_usd: Decimal | float | None = None,
         display: str = "auto",
         state: StateRows | None = None,
-        background: bool = False,
+        cancel: Callable[[], None] | None = None,
+        after_seconds: float = 0.0,
         clock: Clock = SYSTEM_CLOCK,
         on_error: Callable[[str], None] = print_line,
     ) -> Self:
@@ -78,30 +84,40 @@ class BatchPanel(LoopWatcher):
             budget_usd: As for the class.
             display: The option ``display`` of the session.
             state: As for the class.
-            background: Whether the cell continues while the batch runs. Only then is there a Cancel button,
-                because a blocking cell does not process its clicks; it cancels `job`, which is set once the
-                batch is submitted.
+            cancel: As for the class.
+            after_seconds: As for the class.
             clock: As for the class.
             on_error: Called once with a message when display fails.
         """
         slot = Slot(display, clock=clock, on_error=on_error)
         slot.prepare()
-        panel = cls(slot, title=title, budget_usd=budget_usd, state=state, clock=clock)
-        panel._background = background
+        panel = cls(
+            slot,
+            title=title,
+            budget_usd=budget_usd,
+            state=state,
+            cancel=cancel,
+            after_seconds=after_seconds,
+            clock=clock,
+        )
         _newest_panel[:] = [panel]
         return panel
 
     def __call__(self, progress: Progress) -> None:
         """Show the state of the batch; called once to five times a second, on the engine's thread."""
-        first, self.progress = self.progress is None, progress
-        if progress.state != "running":
+        self.progress = progress
+        ended = progress.state != "running"
+        if not self._shown and progress.elapsed_s < self._after_seconds and not (ended and progress.failed):
+            return
+        if ended:
             self._slot.close(self.view)
             return
         self._refresh_state(progress.model)
-        if first:
-            self._slot.open(self.view, cancel=self._cancel if self._background else None)
-        else:
+        if self._shown:
             self._slot.update(self.view)
+        else:
+            self._slot.open(self.view, cancel=self._cancel)
+        self._shown = True
 
     def close(self) -> None:
         """Replace the live form by the static one, also of a running batch; no effect before the start."""
@@ -111,7 +127,8 @@ class BatchPanel(LoopWatcher):
     @property
     def running(self) -> bool:
         """Whether the batch is still running and its panel is live."""
-        return not self._slot.closed
+        ended = self.progress is not None and self.progress.state != "running"
+        return not ended and not self._slot.closed
 
     def view(self) -> View:
         """View of the batch at this moment."""
@@ -124,10 +141,6 @@ class BatchPanel(LoopWatcher):
             now=self._model_state,
             unix=self._clock.unix(),
         )
-
-    def _cancel(self) -> None:
-        if self.job is not None:
-            self.job.cancel()
 
     def _refresh_state(self, model: str) -> None:
         now = self._clock.monotonic()

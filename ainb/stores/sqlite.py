@@ -160,7 +160,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        with contextlib.suppress(sqlite3.Error):
+        with contextlib.suppress(sqlite3.Error):  # on a full disk SQLite has already rolled back
             connection.execute("ROLLBACK")
         raise
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from decimal import Decimal
-from types import SimpleNamespace
 
 import pytest
 
@@ -317,12 +316,37 @@ def test_only_a_background_batch_has_a_button_and_it_cancels_the_job():
         def open(self, make, *, controls=(), cancel=None):
             self.cancel = cancel
 
-    for background in (False, True):
-        panel = BatchPanel(slot := Opened("off"))
-        panel._background = background
+    for cancel in (None, lambda: cancelled.append(True)):
+        panel = BatchPanel(slot := Opened("off"), cancel=cancel)
         panel(running())
-        assert (slot.cancel is not None) == background
-    slot.cancel()
-    panel.job = SimpleNamespace(cancel=lambda: cancelled.append(True))
+        assert (slot.cancel is not None) == (cancel is not None)
     slot.cancel()
     assert cancelled == [True]
+
+
+@pytest.mark.parametrize(("elapsed", "shown"), [((0.0, 0.4), 0), ((0.0, 0.6, 1.0, 1.2), 2), ((2.0, 2.2), 2)])
+@pytest.mark.parametrize("state", ["finished", "stopped", "failed"])
+@pytest.mark.parametrize("failed", [0, 2])
+def test_a_short_batch_is_shown_only_if_rows_failed(elapsed, shown, state, failed):
+    called = []
+
+    class Counted(Slot):
+        is_live = True
+
+        def open(self, make, *, controls=(), cancel=None):
+            called.append(make())
+
+        def update(self, make):
+            called.append(make())
+
+        close = update
+
+    panel = BatchPanel(Counted("off"), after_seconds=1.0)
+    for seconds in elapsed:
+        panel(running(elapsed_s=seconds, failed=failed))
+        assert panel.running
+    panel(running(elapsed_s=elapsed[-1], state=state, failed=failed))
+
+    assert not panel.running
+    assert len(called) == (shown + 1 if shown or failed else 0)
+    assert "rows" in panel.view().text()

@@ -25,7 +25,6 @@ os.environ["AINB_HOME"] = tempfile.mkdtemp()
 %config Ainb.retry = False
 %config Ainb.prices = {"labels": {"input_usd_per_million": 20, "output_usd_per_million": 80}}
 import ainb, pandas as pd
-from ainb.panels.batch import BatchPanel
 from ainb.testing import Step, script
 session = ainb.current()
 hostile = "<img src=nowhere onerror='window.hacked=1'><script>window.hacked=1</script>"
@@ -99,11 +98,7 @@ def test_a_batch_is_live_then_static_and_outlives_its_kernel(page, browser):
 
 
 def test_a_reload_in_mid_run_shows_a_background_batch_live_again_and_it_can_be_cancelled(page):
-    start = (
-        "watch = BatchPanel.open(background=True, state=session.state)\n"
-        "job = watch.job = session.submit_map("
-        'frame, "Label: {review}", model="scripted:labels", concurrency=2, watcher=watch)'
-    )
+    start = 'job = session.submit_map(frame, "Label: {review}", model="scripted:labels", concurrency=2)'
     page.open("background.ipynb", [SETUP + ROWS.format(rows=400, seconds=0.5), start])
     page.run(0)
     page.run(1)
@@ -134,11 +129,7 @@ def saved_html(page, cell):
 
 
 def test_a_file_that_is_saved_at_any_moment_holds_the_panels(page, browser):
-    start = (
-        "watch = BatchPanel.open(background=True, state=session.state)\n"
-        "job = watch.job = session.submit_map("
-        'frame, "Label: {review}", model="scripted:labels", concurrency=2, watcher=watch)'
-    )
+    start = 'job = session.submit_map(frame, "Label: {review}", model="scripted:labels", concurrency=2)'
     page.open("saved.ipynb", [SETUP + WEEK + ROWS.format(rows=400, seconds=0.5), start, "%ai panel"])
     for cell in (0, 1, 2):
         page.run(cell)
@@ -177,11 +168,7 @@ def test_a_file_that_is_saved_at_any_moment_holds_the_panels(page, browser):
 
 
 def test_an_update_keeps_focus_selection_and_height(page):
-    start = (
-        "watch = BatchPanel.open(background=True, state=session.state)\n"
-        "job = watch.job = session.submit_map("
-        'frame, "Label: {review}", model="scripted:labels", concurrency=2, watcher=watch)'
-    )
+    start = 'job = session.submit_map(frame, "Label: {review}", model="scripted:labels", concurrency=2)'
     page.open("focus.ipynb", [SETUP + ROWS.format(rows=400, seconds=0.5), start])
     page.run(0)
     page.run(1)
@@ -204,10 +191,7 @@ def test_an_update_keeps_focus_selection_and_height(page):
 
 
 def test_an_interrupt_ends_a_batch_within_two_seconds_and_the_panel_says_so(page):
-    slow = (
-        'session.map(frame, "Label: {review}", '
-        'model="scripted:labels", concurrency=2, watcher=BatchPanel.open())'
-    )
+    slow = 'session.map(frame, "Label: {review}", model="scripted:labels", concurrency=2)'
     page.open(
         "interrupt.ipynb",
         [SETUP + ROWS.format(rows=200, seconds=0.4), slow, slow, "print('the next cell', 'works')"],

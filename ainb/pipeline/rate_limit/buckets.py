@@ -33,10 +33,12 @@ class Shortage(NamedTuple):
     Attributes:
         wait_s: Minimum wait in seconds; 0 when the wait depends on a call in flight.
         state: What delays the call, as a predicate: "is limited to 60 requests a minute".
+        is_pause: The provider asked for a pause; limits of ours do not matter.
     """
 
     wait_s: float
     state: str
+    is_pause: bool = False
 
 
 class Bucket:

@@ -251,7 +251,7 @@ class LocalLimiter:
         shortage = waiter.refused or Shortage(0.0, "is at its rate limit")
         raise RateLimitError(
             f"{self._name} {shortage.state}, and the wait is longer than this call may take; "
-            "raise --timeout (timeout_seconds) or the limit, or send less",
+            f"raise --timeout (timeout_seconds){'' if shortage.is_pause else ' or the limit, or send less'}",
             retry_after=shortage.wait_s or None,
         )
 

@@ -96,7 +96,9 @@ class LimiterCore:
                 found = Shortage(own.wait_s, f"{own.state} for each user")
         pause = self.paused_until - now
         if pause > found.wait_s:
-            return Shortage(pause, f"is paused for {pause:.3g} s, because the provider asked for a pause")
+            return Shortage(
+                pause, f"is paused for {pause:.3g} s, because the provider asked for a pause", is_pause=True
+            )
         return found
 
     def join(self, waiter: Waiter, now: float) -> None:

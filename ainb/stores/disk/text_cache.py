@@ -23,7 +23,7 @@ from ainb.clock import SYSTEM_CLOCK
 from ainb.fork import new_lock
 from ainb.stores.base import MAX_TEXT_BYTES
 from ainb.stores.disk.faults import TamperedRowError
-from ainb.stores.sqlite import close_with, insert_rows
+from ainb.stores.sqlite import close_with, insert_rows, transaction
 
 FILE_NAME: str = DBNAME
 BESIDE = ("-wal", "-shm", "-journal")
@@ -256,16 +256,8 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
             (name, True, made_at, None, made_at, 0, made_at, len(text), MODE_RAW, None, text)
             for name, (text, made_at) in texts
         ]
-        con = self._con
-        con.execute("BEGIN IMMEDIATE")
-        try:
-            insert_rows(con, _INSERT, rows, tail=_OVERWRITE)
-            con.execute("COMMIT")
-        except BaseException:
-            # A full disk has rolled back already.
-            if con.in_transaction:
-                con.execute("ROLLBACK")
-            raise
+        with transaction(self._con):
+            insert_rows(self._con, _INSERT, rows, tail=_OVERWRITE)
 
     def delete_all(self, namespace: str, created_before: float | None = None) -> int:
         """Delete a namespace, or its texts created before a wall-clock second; returns their number."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar, cast
 
 from ainb.errors import AinbError, ConfigError
-from ainb.stores.sqlite import insert_rows
+from ainb.stores.sqlite import insert_rows, transaction
 from ainb.usage.columns import STORED, Column
 from ainb.usage.log.packing import MOST_WORDS
 from ainb.usage.log.rollups import add_new
@@ -78,12 +78,11 @@ def _copy_calls(source: sqlite3.Connection, copy: sqlite3.Connection) -> None:
     names = ["day", *(column.stored for column in STORED)]
     values = [_within("day", 0, _MOST_DAY, "0"), *map(_value, STORED)]
     calls = source.execute(f"SELECT {', '.join(values)} FROM calls").fetchall()  # noqa: S608 - names of STORED
-    copy.execute("BEGIN IMMEDIATE")
-    copy.execute("DELETE FROM words WHERE id > 0")
-    insert_rows(copy, "INSERT OR REPLACE INTO words (id, word)", words)
-    insert_rows(copy, f"INSERT INTO calls ({', '.join(names)})", calls)
-    add_new(copy, 0)
-    copy.execute("COMMIT")
+    with transaction(copy):
+        copy.execute("DELETE FROM words WHERE id > 0")
+        insert_rows(copy, "INSERT OR REPLACE INTO words (id, word)", words)
+        insert_rows(copy, f"INSERT INTO calls ({', '.join(names)})", calls)
+        add_new(copy, 0)
 
 
 def _value(column: Column) -> str:

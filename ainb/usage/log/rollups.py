@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Mapping
 
+from ainb.stores.sqlite import transaction
+
 _KEYS = (
     "day",
     "operation_name",
@@ -103,15 +105,10 @@ def prune(connection: sqlite3.Connection, *, oldest_us: int | None, max_rows: in
     """
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS pruned (id INTEGER PRIMARY KEY)")
     connection.execute("CREATE TEMP TABLE IF NOT EXISTS pruned_days (day INTEGER PRIMARY KEY)")
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         deleted = _mark(connection, oldest_us=oldest_us, max_rows=max_rows, limit=limit)
         if deleted:
             _delete_marked(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
     return deleted
 
 

@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+from ainb.stores.sqlite import transaction
+
 VERSIONS = 5
 
 
@@ -42,17 +44,12 @@ def migrate(connection: sqlite3.Connection) -> None:
     """
     if known_version(connection) == len(MIGRATIONS):
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         for script in MIGRATIONS[known_version(connection) :]:
             # Statement by statement: executescript would commit the transaction first.
             for statement in filter(str.strip, script().split(";\n")):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
 
 
 def known_version(connection: sqlite3.Connection) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from ainb.messages import is_reply_cost
 from ainb.redaction import encodable
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import insert_rows
+from ainb.stores.sqlite import insert_rows, transaction
 from ainb.usage.columns import MICRO, NANO, STORED, Kind
 from ainb.usage.log.rollups import add_new
 from ainb.usage.log.schema import known_version, migrate
@@ -114,17 +114,13 @@ class LogStore:
             sqlite3.Error: Nothing was added.
         """
         connection = self.connection
-        connection.execute("BEGIN IMMEDIATE")
         try:
-            last = connection.execute("SELECT max(id) FROM calls").fetchone()[0] or 0
-            insert_rows(connection, _INSERT, [self._encode(row) for row in rows])
-            add_new(connection, last)
-            connection.execute("COMMIT")
+            with transaction(connection):
+                last = connection.execute("SELECT max(id) FROM calls").fetchone()[0] or 0
+                insert_rows(connection, _INSERT, [self._encode(row) for row in rows])
+                add_new(connection, last)
         except BaseException:
             self._words.forget()
-            # On a full disk SQLite has already rolled back.
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
             raise
 
     def add_what_fits(self, rows: Iterable[Row]) -> int:

@@ -203,6 +203,7 @@ def test_a_pause_longer_than_a_call_in_line_may_take_refuses_it_at_once():
         ) as caught:
             await waiting
         assert caught.value.retry_after == pytest.approx(200)
+        assert str(caught.value).endswith("; raise --timeout (timeout_seconds)")
         assert clock.monotonic() == 1
         await patient
         assert clock.monotonic() == pytest.approx(201)
