@@ -154,7 +154,7 @@ class _Imports:
     """Imports of other threads: begun before a fork, they keep the import system's locks in the child."""
 
     def __init__(self) -> None:
-        self._endless: set[tuple[int, int]] = set()
+        self._endless: set[tuple[int, str]] = set()
 
     def wait(self, timeout_seconds: float) -> bool:
         """Wait until they have ended; returns whether they did in time. None is waited for twice."""
@@ -171,14 +171,14 @@ class _Imports:
         return True
 
     @staticmethod
-    def _under_way() -> set[tuple[int, int]]:
-        """Thread and outermost frame of each import in another thread."""
-        found: dict[int, int] = {}
+    def _under_way() -> set[tuple[int, str]]:
+        """Thread and module of the outermost import of each other thread."""
+        found: dict[int, str] = {}
         for thread, innermost in sys._current_frames().items():  # noqa: SLF001 - the documented name
             frame: FrameType | None = innermost
             while frame is not None and thread != threading.get_ident():
                 if frame.f_code.co_filename == _IMPORT_SYSTEM:
-                    found[thread] = id(frame)
+                    found[thread] = str(frame.f_locals.get("name"))
                 frame = frame.f_back
         return set(found.items())
 

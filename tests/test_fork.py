@@ -24,6 +24,12 @@ BARE |= {("os", "register_at_fork")}
 MAY_MAKE_LOCKS = {"fork.py", "providers/local/serve.py"}
 
 
+@pytest.fixture(autouse=True)
+def without_items_of_other_tests():
+    yield
+    gc.collect()
+
+
 def bare_locks(source):
     """Lines of a module that make a lock of the standard library, whatever the import is called."""
     tree = ast.parse(source)
