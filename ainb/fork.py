@@ -21,7 +21,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from types import FrameType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 # A fork waits this long for the first object that is busy, and no longer for the ones after it.
 PAUSE_SECONDS: Final = 1.0
@@ -30,6 +30,7 @@ IMPORT_SECONDS: Final = 5.0
 IMPORT_POLL_SECONDS: Final = 0.005
 
 L = TypeVar("L")
+T = TypeVar("T")
 
 
 class Renewable(Protocol):
@@ -98,6 +99,25 @@ def pause_at_fork(item: Pausable, *, first: bool = False) -> None:
     """
     number = next(_numbers)
     _pausables[-number if first else number] = item
+
+
+class Cached(Generic[T]):
+    """Attribute that is computed when it is first read, as a decorator of its method.
+
+    ``functools.cached_property`` holds a lock meanwhile, up to Python 3.11.
+    """
+
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, item: Any, owner: type | None = None) -> T:
+        value: T = self._compute(item)
+        item.__dict__[self._name] = value
+        return value
 
 
 class PausedUses:

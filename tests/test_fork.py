@@ -219,6 +219,34 @@ def test_only_the_first_busy_item_is_waited_for():
     assert log == ["pause a", "pause b", "pause c", "resume c"]
 
 
+class Slow:
+    def __init__(self):
+        self.began, self.may_end = threading.Event(), threading.Event()
+
+    @fork.Cached
+    def value(self):
+        """The value."""
+        self.began.set()
+        assert self.may_end.wait(60)
+        return object()
+
+
+def test_an_attribute_that_another_thread_was_computing_is_computed_in_the_child():
+    one, other = Slow(), Slow()
+    thread = threading.Thread(target=lambda: one.value)
+    thread.start()
+    assert one.began.wait(30)
+
+    def work():
+        other.may_end.set()
+        assert other.value is other.value
+
+    assert in_child(work) == 0
+    one.may_end.set()
+    thread.join(60)
+    assert one.value is one.value
+
+
 def test_two_threads_fork_at_the_same_time():
     lock, uses = fork.new_lock(), fork.PausedUses()
     codes = []

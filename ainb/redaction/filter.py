@@ -7,7 +7,6 @@ is enough. Otherwise a pattern is run if one of its literals occurs.
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import re
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ainb.fork import Cached
 from ainb.redaction.assignments import ASSIGNMENTS
 from ainb.redaction.split_keys import find_split, may_be_split, may_hold_split, occurrences
 from ainb.redaction.tokens import TOKENS
@@ -43,7 +43,7 @@ class _Rule:
     text: str
     literals: tuple[str, ...]
 
-    @functools.cached_property
+    @Cached
     def pattern(self) -> re.Pattern[str]:
         """The compiled pattern, compiled on first use.
 
