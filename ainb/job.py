@@ -46,6 +46,8 @@ class Job(Generic[T]):
         if not self._future.done():
             return "<Job running>"
         error = self._future.exception()
+        if isinstance(error, asyncio.CancelledError):
+            return "<Job cancelled>"
         return "<Job done>" if error is None else f"<Job failed: {type(error).__name__}>"
 
     def done(self) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
 from ainb.errors import InvalidReplyError
+from ainb.fences import fences
 
 Form = Literal["markdown", "text", "code", "json", "html", "math"]
 TokensSource = Literal["provider", "estimate", "unknown"]
@@ -19,7 +19,6 @@ CostSource = Literal["table", "provider", "free", "unpriced"]
 MAX_TOKENS = 100_000_000
 MAX_COST_USD = Decimal(100_000)
 MAX_COST_DIGITS = 40
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)^[ \t]*\1[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +100,8 @@ class Reply:
         reasoning: The model's own summary of its thinking if it gives one, else None; never part of `text`.
         service_tier: The service tier that answered, as named by the provider, or None.
         headers: Rate-limit headers of the response, lower-case names.
-        complete: False if a stream broke off before its end; such a reply is shown but never stored.
+        complete: False if a stream broke off before its end, a tool call is no JSON, or a service sent no
+            text; such a reply is shown but never stored.
         form: Requested form in which it is shown.
         filled: Fields of the cell's prompt that were filled, as typed between their braces.
         as_typed: Fields with a name of the notebook that were sent as typed because of their position.
@@ -146,12 +146,12 @@ class Reply:
     @property
     def has_code(self) -> bool:
         """Whether the answer contains a fenced block."""
-        return _FENCE.search(self.text) is not None
+        return any(fence.is_closed for fence in fences(self.text))
 
     @property
     def code(self) -> str:
         """The fenced blocks joined by a blank line, or the whole answer without fences."""
-        blocks = [match.group(2).rstrip("\n") for match in _FENCE.finditer(self.text)]
+        blocks = [fence.content.rstrip("\r\n") for fence in fences(self.text) if fence.is_closed]
         return "\n\n".join(blocks) if blocks else self.text.strip()
 
     def json(self) -> Any:
@@ -162,7 +162,7 @@ class Reply:
         """
         try:
             return json.loads(self.code)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidReplyError(
                 f"the reply is not JSON ({error}); ask with -f json or a schema, or read Reply.text",
                 text=self.text,

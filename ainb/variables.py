@@ -1,7 +1,9 @@
-"""Names of environment variables that hold keys; this module imports nothing else."""
+"""Environment variables: names of those that hold keys, and a fast look-up; no other import of ainb."""
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Mapping
 
 KEY_VARIABLES: Mapping[str, str] = {
@@ -30,3 +32,14 @@ OTHER_KEY_VARIABLES = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
 )
+
+_encoded = functools.lru_cache(maxsize=256)(getattr(os.environ, "encodekey", str))
+
+
+def value_of(name: str) -> str | None:
+    """The value of an environment variable; None when it is not set.
+
+    ``os.environ.get`` raises and catches two errors for each variable that is not set.
+    """
+    table = getattr(os.environ, "_data", None)  # None when a test has replaced os.environ by a dict
+    return os.environ.get(name) if table is None or _encoded(name) in table else None

@@ -99,6 +99,20 @@ def test_a_cancelled_job_may_be_cancelled_again_and_after_its_end(engine):
     assert repr(job) == "<Job done>"
 
 
+def test_a_job_says_how_it_ended(engine):
+    async def fail():
+        raise ValueError("no")
+
+    waiting, failing = engine.submit(asyncio.sleep(600)), engine.submit(fail())
+    assert repr(waiting) == "<Job running>"
+
+    waiting.cancel()
+    assert waiting.wait(5)
+    assert failing.wait(5)
+    assert repr(waiting) == "<Job cancelled>"
+    assert repr(failing) == "<Job failed: ValueError>"
+
+
 def test_waiting_has_a_bound_and_the_work_goes_on(engine):
     release = asyncio.Event()
 

@@ -123,7 +123,9 @@ class Batch:
             await self._reporter.finish()
         if self._reporter.exit_error is not None:  # raised by the watcher for the last state
             raise self._reporter.exit_error
-        if self.context.options.on_error == "raise" and self.progress.failed:
+        if self.context.options.on_error == "raise" and (
+            self.progress.failed or self.progress.errors["ConfigError"]
+        ):
             raise self._failure()
         return self.context.output.result()
 
@@ -233,10 +235,14 @@ class Batch:
     def _failure(self) -> BatchFailedError:
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.progress.errors.most_common(3))
         position, kind, message = self.progress.last_errors[0]
+        failed = self.progress.failed
+        many, what, again = failed, "failed", "retry_failed=True sends only these again"
+        if not failed:
+            many, what, again = self.progress.rejected, "were not sent", "another run sends these"
         error = BatchFailedError(
-            f"{self.progress.failed:,} of {self.progress.done:,} rows failed ({kinds}), "
+            f"{many:,} of {self.progress.done:,} rows {what} ({kinds}), "
             f"such as row {position}: {kind}: {message}; "
-            "the other rows are kept, and retry_failed=True sends only these again"
+            f"the other rows are kept, and {again}"
         )
         error.frame = self.frame()
         return error

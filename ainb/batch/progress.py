@@ -30,7 +30,8 @@ class Progress:
         counted_replies: Of these, rows whose output tokens are known.
         reply_tokens: Their output tokens, thinking included.
         cached: Rows answered from the cache or by an identical row.
-        resumed: Rows that an earlier, interrupted run had finished.
+        resumed: Rows that an earlier, interrupted run had finished, with any status.
+        resumed_answers: Of these, rows with an answer.
         failed: Rows that ended in an error.
         rejected: Rows that were not sent.
         in_flight: Rows whose calls are sent or wait for a permit.
@@ -66,6 +67,7 @@ class Progress:
     reply_tokens: int = 0
     cached: int = 0
     resumed: int = 0
+    resumed_answers: int = 0
     failed: int = 0
     rejected: int = 0
     in_flight: int = 0
@@ -125,10 +127,15 @@ class Progress:
 
     @property
     def projected_nano_usd(self) -> int | None:
-        """Projected cost of the whole run from the rows so far; None when unknown."""
-        if self.total is None or not self.done or self.unpriced:
+        """Projected cost of this run from the rows that ended in it; None when unknown.
+
+        Failed rows often cost nothing, so they alone say nothing about the others.
+        """
+        ended = self.done - self.resumed
+        known = self.answered or self.cached or self.cost_nano_usd
+        if self.total is None or not ended or not known or self.unpriced:
             return None
-        return round(self.cost_nano_usd * self.total / self.done)
+        return round(self.cost_nano_usd * (1 + (self.total - self.done) / ended))
 
     @property
     def plain_nano_usd(self) -> int | None:
@@ -139,7 +146,7 @@ class Progress:
     @property
     def succeeded(self) -> int:
         """Rows with an answer, including cached and resumed ones."""
-        return self.answered + self.cached + self.resumed
+        return self.answered + self.cached + self.resumed_answers
 
     @property
     def quarters(self) -> int:
@@ -159,17 +166,16 @@ class Progress:
         self.input_tokens += result.input_tokens or 0
         self.output_tokens += result.output_tokens or 0
         self.reasoning_tokens += result.reasoning_tokens or 0
-        if resumed:
-            self.resumed += 1
-        elif result.status == "ok":
-            self._count_answer(result)
+        self.resumed += resumed
         if result.status == "ok":
+            self.resumed_answers += resumed
             self.last_answers.append((position, item, result))
-        if result.status == "rejected":
+        elif result.status == "rejected":
             self.rejected += 1
         elif result.status == "error":
             self.failed += 1
-            self._count_cost(result)
+        if not resumed:
+            self._count_sent(result)
         if result.error_type is not None:
             self.kinds[result.error_type, result.http_status] += 1
             self.last_errors.append((position, result.error_type, result.error_message or ""))
@@ -182,15 +188,17 @@ class Progress:
             counted[name] += number
         return counted
 
-    def _count_answer(self, result: RowResult) -> None:
-        if result.cached:
+    def _count_sent(self, result: RowResult) -> None:
+        """Add source and cost of a row that ended in this run."""
+        if result.status == "ok" and result.cached:
             self.cached += 1
-        else:
+        elif result.status == "ok":
             self.answered += 1
             if result.output_tokens is not None:
                 self.counted_replies += 1
                 self.reply_tokens += result.output_tokens
-        self._count_cost(result)
+        if result.status in {"ok", "error"}:
+            self._count_cost(result)
 
     def _count_cost(self, result: RowResult) -> None:
         self.provider_saved_nano_usd += result.provider_saved_nano_usd or 0

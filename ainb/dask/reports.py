@@ -14,8 +14,8 @@ from ainb.batch import Progress
 from ainb.usage.rows import Row
 
 COUNTS = (
-    "done", "answered", "cached", "resumed", "failed", "rejected", "in_flight", "concurrency",
-    "input_tokens", "output_tokens", "cost_nano_usd", "unpriced",
+    "done", "answered", "cached", "resumed", "resumed_answers", "failed", "rejected", "in_flight",
+    "concurrency", "input_tokens", "output_tokens", "cost_nano_usd", "unpriced",
 )  # fmt: skip
 _MONEY = ("cost_usd", "saved_usd", "provider_saved_usd")
 

@@ -7,12 +7,13 @@ shows it. Keys are looked up when a call is made, first in the environment, then
 
 from __future__ import annotations
 
+import functools
 import os
 
 from ainb.errors import ConfigError
 from ainb.keys import env_file, vault
 from ainb.keys.plausible import fault_of, is_variable_name
-from ainb.variables import KEY_VARIABLES
+from ainb.variables import KEY_VARIABLES, value_of
 
 __all__ = [
     "KEY_VARIABLES", "Key", "found", "get", "login", "logout", "require", "use_env_file", "variable", "where",
@@ -38,6 +39,7 @@ def unquoted(value: str) -> str:
     return value
 
 
+@functools.lru_cache(maxsize=64)  # valid names only: an error is not cached
 def variable(name: str) -> str:
     """The environment variable of `name`: a service's key variable, else `name` itself.
 
@@ -69,7 +71,7 @@ def get(name: str) -> str | None:
             read.
     """
     known = KEY_VARIABLES.get(name)
-    value = os.environ.get(known or name)
+    value = value_of(known or name)
     value = unquoted(value) if value else value
     if value:
         if known is None:
@@ -167,6 +169,7 @@ def _find_elsewhere(name: str) -> Key | None:
     return Key(value)
 
 
+@functools.lru_cache(maxsize=64)
 def _watch(name: str) -> None:
     # Imported here: a session without user-defined key variables need not load the patterns.
     from ainb import redaction

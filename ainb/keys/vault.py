@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ainb.clock import SYSTEM_CLOCK
 from ainb.errors import ConfigError
+from ainb.variables import value_of
 
 SERVICE = "ainb"
 FILE_NAME = "logins"
@@ -41,7 +42,7 @@ def names() -> frozenset[str]:
     What another process has stored counts 0.05 s later at most, what this one has stored at once.
     """
     global _looked  # noqa: PLW0603 - one keyring per user, one cache of it per process
-    path = _path_for(os.environ.get("AINB_HOME"), os.environ.get("HOME"), os.environ.get("XDG_DATA_HOME"))
+    path = _path_for(value_of("AINB_HOME"), value_of("HOME"), value_of("XDG_DATA_HOME"))
     now = SYSTEM_CLOCK.monotonic()
     if _looked[0] != path or not 0 <= now - _looked[1] < LOOK_SECONDS:
         _looked = (path, now, _look(path))

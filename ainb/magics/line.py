@@ -41,7 +41,7 @@ def run_line(shell: NotebookShell, line: str, magic: str = "%ai") -> Any:
         return None
     command = find_command(name, magic)
     if rest.split() in (["--help"], ["-h"]):
-        command, rest = find_command("help", magic), command.name
+        command, rest = find_command("help", magic), f"%{command.name}"
     if command.flags is None:
         arguments = Arguments(words=[word.text for word in split_words(rest)])
     else:

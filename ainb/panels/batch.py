@@ -37,7 +37,7 @@ class BatchPanel(LoopWatcher):
         state: Called once a second for circuit and limits, such as ``session.state``; None hides them.
         cancel: Action of a Cancel button; None means no button. Only for a batch that runs while the cell
             continues, because a blocking cell does not process the button's clicks.
-        after_seconds: The panel of a batch that takes less time is shown only if rows failed.
+        after_seconds: The panel of a shorter batch is shown only if rows failed or were not sent.
         clock: For the pauses between calls of `state`.
     """
 
@@ -107,7 +107,8 @@ class BatchPanel(LoopWatcher):
         """Show the state of the batch; called once to five times a second, on the engine's thread."""
         self.progress = progress
         ended = progress.state != "running"
-        if not self._shown and progress.elapsed_s < self._after_seconds and not (ended and progress.failed):
+        ended_badly = ended and (progress.failed or progress.rejected)
+        if not self._shown and progress.elapsed_s < self._after_seconds and not ended_badly:
             return
         if ended:
             self._slot.close(self.view)

@@ -110,8 +110,8 @@ def _counts(progress: Progress) -> list[Any]:
     pieces: list[Any] = [f"{progress.succeeded:,} answered"]
     if progress.cached:
         pieces.append(Cell(text=f"{progress.cached:,} of them from cache", volatile=True))
-    if progress.resumed:
-        pieces.append(Cell(text=f"{progress.resumed:,} of them by an earlier run", volatile=True))
+    if progress.resumed_answers:
+        pieces.append(Cell(text=f"{progress.resumed_answers:,} of them by an earlier run", volatile=True))
     if progress.failed:
         pieces.append(Cell(text=f"{progress.failed:,} failed", tone="bad"))
     if progress.rejected:
@@ -202,21 +202,22 @@ def _shown(value: Any) -> str:
 
 
 def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
-    """Tokens and cost; the cost differs from run to run, because cached answers cost nothing."""
+    """Tokens of all rows, and cost of this run; it differs from run to run: cached answers are free."""
     tokens_in, tokens_out = (formatting.compact(n) for n in (progress.input_tokens, progress.output_tokens))
     tokens = f"{tokens_in} tokens in, {tokens_out} out"
     if progress.reasoning_tokens:
         tokens += f" ({formatting.compact(progress.reasoning_tokens)} thinking)"
     spent = formatting.nano_dollars(progress.cost_nano_usd)
+    whole = "in this run" if progress.resumed else "total"
     if progress.unpriced:
         rows = formatting.counted(progress.unpriced, "row")
         money = [f"{spent} known", f"cost of {rows} unknown"]
-    elif progress.state != "running":
-        money = [f"{spent} total"]
+    elif progress.state != "running" and not progress.jobs_under_way:
+        money = [f"{spent} {whole}"]
     elif progress.projected_nano_usd is None:
         money = [f"{spent} so far"]
     else:
-        money = [f"{spent} so far", f"about {formatting.nano_dollars(progress.projected_nano_usd)} total"]
+        money = [f"{spent} so far", f"about {formatting.nano_dollars(progress.projected_nano_usd)} {whole}"]
     if progress.saved_nano_usd:
         money.append(f"{formatting.nano_dollars(progress.saved_nano_usd)} saved against live calls")
     if progress.plain_nano_usd is not None:

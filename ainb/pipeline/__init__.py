@@ -7,15 +7,19 @@ options.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Sequence
 
 from ainb.messages import Call, Handler, Reply, Stage
 
 
 def _link(stage: Stage, proceed: Handler) -> Handler:
+    # A bound method takes half the time of an object with `__call__`.
+    run = stage if inspect.ismethod(stage) else stage.__call__
+
     # Returns the stage's own coroutine: one more around it would cost each stage another 0.1 us.
     def handle(call: Call) -> Awaitable[Reply]:
-        return stage(call, proceed)
+        return run(call, proceed)
 
     return handle
 

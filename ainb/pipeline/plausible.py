@@ -29,10 +29,11 @@ def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = la
         Names and values of what was dropped, for a notice; None when all is plausible.
     """
     problems: list[str] = []
-    if reply.usage is not UNKNOWN_USAGE and not _are_usual(_counts_of(reply.usage)):
+    empty = _empty_counts(reply)
+    if reply.usage is not UNKNOWN_USAGE and (empty or not _are_usual(_counts_of(reply.usage))):
         counts = dict(zip(TOKEN_COUNTS, _counts_of(reply.usage), strict=True))
         most = _most_tokens(counts, context_window)
-        bad = {name: value for name, value in counts.items() if not _is_count(value, most)}
+        bad = {name: value for name, value in counts.items() if name in empty or not _is_count(value, most)}
         if bad:
             unknown: dict[str, Any] = dict.fromkeys(bad)
             reply.usage = dataclasses.replace(reply.usage, **unknown)
@@ -43,6 +44,18 @@ def drop_implausible(reply: Reply, context_window: Callable[[], int | None] = la
         problems.append(f"cost_usd = {_short(reply.cost_usd)}")
         reply.cost_usd, reply.cost_source = None, None
     return ", ".join(problems) or None
+
+
+def _empty_counts(reply: Reply) -> tuple[str, ...]:
+    """Counts of 0 that cannot be true: every request has input, and a reply with text has output.
+
+    Gateways that do not count send zeros, which would make the call free.
+    """
+    usage = reply.usage
+    if usage.source != "provider":
+        return ()
+    names = ("input_tokens",) if usage.input_tokens == 0 else ()
+    return (*names, "output_tokens") if usage.output_tokens == 0 and reply.text else names
 
 
 def _are_usual(counts: Iterable[Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from ainb import pricing
+from ainb.errors import ConfigError
 from ainb.events import Notice, Sink, silent
 from ainb.messages import UNKNOWN_USAGE, Call, Reply
 from ainb.pipeline.plausible import drop_implausible
@@ -30,7 +31,11 @@ class Sender:
         needs_list = not call.provider.free and not self._prices.is_prepared(call)
         if needs_list and call.request.provider != "function":
             self._load(call)
-        reply = await call.provider.send(call)
+        try:
+            reply = await call.provider.send(call)
+        except ConfigError:  # refused on this machine: nothing was sent
+            call.attempts -= 1
+            raise
         if needs_list and reply.cost_source is None and reply.usage is not UNKNOWN_USAGE:
             await asyncio.shield(self._load(call))
         dropped = drop_implausible(reply, lambda: known_window(self._prices, call))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ainb.keys import KEY_VARIABLES
+from ainb.variables import KEY_VARIABLES, value_of
 
 Protocol = Literal["openai", "anthropic", "local", "scripted", "pydantic"]
 
@@ -122,11 +121,11 @@ def base_url_of(variable: str) -> str | None:
     Sources: ``OPENAI_API_BASE`` of openai before 1.0 and of LangChain; ``OLLAMA_HOST`` as read by ``ollama
     serve``: scheme and port may be missing, and the host may stand for all addresses of the machine.
     """
-    if found := os.environ.get(variable):
+    if found := value_of(variable):
         return found
     if variable == "OPENAI_BASE_URL":
-        return os.environ.get("OPENAI_API_BASE") or None
-    host = os.environ.get("OLLAMA_HOST", "").strip() if variable == "OLLAMA_BASE_URL" else ""
+        return value_of("OPENAI_API_BASE") or None
+    host = (value_of("OLLAMA_HOST") or "").strip() if variable == "OLLAMA_BASE_URL" else ""
     if not host:
         return None
     scheme, _, rest = host.rpartition("://")

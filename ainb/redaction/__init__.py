@@ -10,6 +10,7 @@ from ainb.redaction.filter import (
     find_known,
     find_values,
     may_hold,
+    may_hold_known,
     redact,
     remember,
     secret_values,
@@ -18,6 +19,6 @@ from ainb.redaction.filter import (
 from ainb.redaction.split_keys import beginning_of_value
 
 __all__ = [
-    "beginning_of_value", "encodable", "find", "find_known", "find_values", "may_hold", "redact", "remember",
-    "secret_values", "watch",
+    "beginning_of_value", "encodable", "find", "find_known", "find_values", "may_hold", "may_hold_known",
+    "redact", "remember", "secret_values", "watch",
 ]  # fmt: skip

@@ -163,6 +163,12 @@ def find_known(text: str, values: Mapping[str, str] | None = None) -> list[tuple
     return []
 
 
+def may_hold_known(texts: Iterable[str], values: Mapping[str, str]) -> bool:
+    """Fast pre-check: whether `find_known` may find one of the values in any of the texts."""
+    joined = " ".join(texts)
+    return may_be_split(joined) or any(value in joined for value in values)
+
+
 def remember(value: str, name: str) -> None:
     """Redact a value from a file, a keyring or a user's variable like that of a key variable.
 
@@ -205,10 +211,17 @@ def secret_values() -> dict[str, str]:
     values = dict(_remembered)
     for name, key in list(_variables.items()):
         if key in _table:
-            value = os.environ.get(name, "").strip().strip("\"'").strip()
-            if is_secret(value):
+            value = _secret_in(os.environ.get(name, ""))
+            if value is not None:
                 values[value] = name
     return values
+
+
+@functools.lru_cache(maxsize=64)  # looked up for each reply
+def _secret_in(variable: str) -> str | None:
+    """The value of a key variable without white space and quotes; None unless it is a secret."""
+    value = variable.strip().strip("\"'").strip()
+    return value if is_secret(value) else None
 
 
 def is_secret(value: str) -> bool:
@@ -269,8 +282,9 @@ def find_values(text: str, values: Mapping[str, str]) -> list[tuple[int, int, st
     """
     found = find_split(text, values)
     for value, name in values.items():
-        found += [(at, at + len(value), name) for at in occurrences(value, text)]
-    return _without_overlap(found)
+        if value in text:
+            found += [(at, at + len(value), name) for at in occurrences(value, text)]
+    return _without_overlap(found) if found else found
 
 
 def _without_overlap(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:

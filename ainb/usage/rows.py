@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from ainb.errors import CallRejectedError, ConfigError
 from ainb.event_loop import original
 from ainb.events import CallFinished
-from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, Usage, add_up, provider_savings
+from ainb.messages import UNKNOWN_USAGE, Call, Message, Reply, add_up, provider_savings
 from ainb.redaction import encodable, redact
 
 Status = Literal["ok", "error", "rejected", "cancelled"]
@@ -86,13 +86,19 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
     cost, cost_source = _cost(event)
     usage = reply.usage if reply is not None else add_up(call.replies)[0] if call.replies else UNKNOWN_USAGE
     first = call.first_text_at
-    return Row(
+    row = Row(
         call_id=call.call_id,
         started_at=utc(event.ended_at - event.duration_s),
         operation_name=encodable(call.request.operation),
         provider_name=encodable(call.request.provider),
         request_model=encodable(call.request.model),
         response_model=None if reply is None else label(reply.model),
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_input_tokens=usage.cache_read_input_tokens,
+        cache_creation_input_tokens=usage.cache_creation_input_tokens,
+        reasoning_output_tokens=usage.reasoning_output_tokens,
+        tokens_source=usage.source,
         cost_usd=cost,
         cost_source=cost_source,
         saved_usd=None if reply is None else reply.saved_usd,
@@ -103,6 +109,9 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         attempts=call.attempts,
         request_id=label(getattr(error or reply, "request_id", None)),
         finish_reason=None if reply is None else label(reply.finish_reason),
+        cache_hit=reply is not None and reply.cached and not reply.coalesced,
+        coalesced=reply is not None and reply.coalesced,
+        stale=reply is not None and reply.stale,
         replayed=call.replayed,
         delivery=call.delivery,
         notebook=label(options.notebook),
@@ -116,22 +125,8 @@ def build_row(event: CallFinished, *, session_id: str, content: bool = False) ->
         prompt_sha256=prompt_digest(call.request.messages),
         prompt=storable_text(_prompt_text(call)) if content else None,
         reply=storable_text(reply.text) if content and reply is not None else None,
-        **usage_fields(usage),
-        **failure_fields(error),
-        **_flags(reply),
     )
-
-
-def usage_fields(usage: Usage) -> dict[str, Any]:
-    """The token columns."""
-    return {
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "cache_read_input_tokens": usage.cache_read_input_tokens,
-        "cache_creation_input_tokens": usage.cache_creation_input_tokens,
-        "reasoning_output_tokens": usage.reasoning_output_tokens,
-        "tokens_source": usage.source,
-    }
+    return row if error is None else row._replace(**failure_fields(error))
 
 
 def failure_fields(error: BaseException | None) -> dict[str, Any]:
@@ -144,16 +139,6 @@ def failure_fields(error: BaseException | None) -> dict[str, Any]:
         "error_type": type(original(error)).__name__,
         "http_status": status_code if isinstance(status_code, int) else None,
         "error_message": error_text(error),
-    }
-
-
-def _flags(reply: Reply | None) -> dict[str, Any]:
-    if reply is None:
-        return {}
-    return {
-        "cache_hit": reply.cached and not reply.coalesced,
-        "coalesced": reply.coalesced,
-        "stale": reply.stale,
     }
 
 

@@ -20,6 +20,7 @@ ROUNDS = 20  # many short ones, so that the best is hardly disturbed by other lo
 MEASURED = (
     "bare", "chain", "base", "validation", "attempt", "rate limit", "tokens", "price", "budget",
     "memory", "disk", "journal", "http", "http headers", "all", "all http",
+    "all http, key",
 )  # fmt: skip
 # Printed name, and the measured figures that it sums; "log" is the CPU of the log's thread in `base`.
 PARTS: tuple[tuple[str, dict[str, int]], ...] = (
@@ -39,6 +40,7 @@ PARTS: tuple[tuple[str, dict[str, int]], ...] = (
     ("six rate headers over HTTP, tokens limited", {"http headers": 1, "http": -1, "rate limit": -1, "base": 1}),
     ("all but HTTP", {"all": 1}),
     ("all, over HTTP", {"all http": 1}),
+    ("a key in the environment, beyond that", {"all http, key": 1, "all http": -1}),
     ("bare aiohttp", {"bare": 1}),
 )  # fmt: skip
 

@@ -103,7 +103,7 @@ def test_only_a_batch_in_the_background_has_a_button(rows):
     rows.run(f"job = ainb.current().submit_map({LONG})", watched=True)
     rows.run("for _ in range(100):\n    if not buttons(): time.sleep(0.1)")  # shown by the loop's thread
     rows.run("for button in buttons(): button.click()")
-    assert rows.run("print(job.wait(10), job)").text("stdout") == "True <Job failed: CancelledError>\n"
+    assert rows.run("print(job.wait(10), job)").text("stdout") == "True <Job cancelled>\n"
 
 
 @pytest.mark.parametrize("seconds", [0.7, 0])
@@ -114,3 +114,22 @@ def test_a_failed_batch_says_so_in_its_panel(rows, seconds):
 
     assert "4 of 4 rows · done" in text
     assert "4 failed" in text
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        'ainb.current().map(list("abcd"), "{value}", model="openai:m")',
+        'ainb.current().map([{"text": None}] * 4, "{text}", model="scripted:fast")',
+        f"ainb.current().map({FAST}, budget_usd=0)",
+    ],
+    ids=["no key", "no text", "no money"],
+)
+def test_a_batch_whose_rows_were_not_sent_says_so_in_its_panel(rows, cell):
+    rows.run("import os; os.environ.pop('OPENAI_API_KEY', None)")
+    rows.run('%config Ainb.prices = {"fast": {"input_usd_per_million": 1, "output_usd_per_million": 1}}')
+
+    (text,) = panels(rows.run(f"frame = {cell}", watched=True))
+
+    assert "4 of 4 rows" in text
+    assert "4 not sent" in text

@@ -79,7 +79,7 @@ def test_a_finished_batch_says_what_it_cost_and_what_failed():
 @pytest.mark.parametrize(
     ("changes", "shown"),
     [
-        ({"resumed": 40}, "40 of them by an earlier run"),
+        ({"resumed": 40, "resumed_answers": 40}, "40 of them by an earlier run"),
         ({"reasoning_tokens": 12_000}, "(12 k thinking)"),
         ({"saved_nano_usd": 1_500_000_000}, "$1.50 saved against live calls"),
     ],

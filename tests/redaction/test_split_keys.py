@@ -267,3 +267,20 @@ def test_a_server_that_repeats_the_key_anywhere_in_its_reply_shows_it_nowhere(fo
     assert all(form not in text and redact(text) == text for text in texts)
     assert sum("[redacted OPENAI_API_KEY]" in text for text in texts) == 6
     assert call.notes == ["the reply repeated the value of OPENAI_API_KEY; it was redacted"]
+
+
+PLACES_OF_A_REPLY = ("text", "model", "finish_reason", "request_id", "name of a header", "header")
+
+
+@pytest.mark.parametrize("place", PLACES_OF_A_REPLY)
+def test_a_key_in_any_one_text_of_a_reply_is_found(place):
+    for form in (KEY, *SPLIT, *ENCODED.values()):
+        texts = dict.fromkeys(PLACES_OF_A_REPLY[:4], "plain") | {place: f"x {form}"}
+        header = {texts.pop("name of a header", "x-limit"): texts.pop("header", "1")}
+        reply = Reply(**texts, provider="openai", headers=header)
+
+        shown = OwnKeyStage()._clean(call_of(), reply)
+
+        header = next(iter(shown.headers.items()))
+        found = (shown.text, shown.model, shown.finish_reason, shown.request_id, *header)
+        assert "[redacted OPENAI_API_KEY]" in found[PLACES_OF_A_REPLY.index(place)], form

@@ -22,7 +22,7 @@ def read_answers(schema: PackSchema, reply: Reply, ids: Collection[str]) -> dict
     """
     try:
         cut = reply.finish_reason == "length"
-        entries = read_rows(reply.code) if cut else find_value(schema.schema, reply.text, reply.code)
+        entries = read_rows(reply.code) if cut else find_value(schema.schema, reply.text)
     except ValueError:
         entries = list(_whole_entries(visible(reply.text)))
     named = [(name, entry) for entry in entries if (name := _id_of(entry)) is not None and name in ids]

@@ -64,8 +64,7 @@ class FinishedRows:
 
     async def add(self, row_key: str, result: RowResult) -> None:
         """Store a result; unsent rows are left out of the journal, so that another run sends them."""
-        if result.status in {"ok", "error"}:
-            await self._write(row_key, result)
+        await self._write(row_key, result)
         self._remember(row_key, result)
 
     def hold_back(self, row_key: str, result: RowResult) -> None:
@@ -85,7 +84,7 @@ class FinishedRows:
             self._recent.popitem(last=False)
 
     async def _write(self, row_key: str, result: RowResult) -> None:
-        if self._journal is None:
+        if self._journal is None or result.status not in {"ok", "error"}:
             return
         try:
             await self._journal.write(self._run_id, row_key, result)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ainb.batch.results.row_result import RowResult, http_status
-from ainb.errors import CallRejectedError, ProviderError
+from ainb.errors import CallRejectedError, ConfigError, ProviderError
 
 STOP_AFTER = 5
 # 401 key, 402 payment, 403 permission, 404 model: any other row would be refused as well.
@@ -44,7 +44,13 @@ class AccountRefusals:
 
 
 def kind_of(error: Exception) -> Kind | None:
-    """Class name and status (or "quota") of a refusal for the whole account; None for other errors."""
+    """Class name and status (or "quota", or the text of a ConfigError) of a refusal for the whole account.
+
+    None for other errors. A ConfigError is the same for all rows, except one that a user function raises for
+    its item.
+    """
+    if isinstance(error, ConfigError):
+        return type(error).__name__, str(error)
     status = http_status(error)
     if isinstance(error, ProviderError):
         if error.out_of_quota or error.code == QUOTA_CODE:

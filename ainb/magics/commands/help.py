@@ -88,7 +88,8 @@ def show_version(_shell: NotebookShell, _arguments: Arguments) -> str:
 
 def topics(commands: Sequence[Command]) -> list[str]:
     """Names of all options, subcommands and settings."""
-    return [*(flag.name for flag in CELL_FLAGS), *(command.name for command in commands), *OPTIONS]
+    flags, names = (flag.name for flag in CELL_FLAGS), (command.name for command in commands)
+    return list(dict.fromkeys((*flags, *names, *OPTIONS)))
 
 
 def spelling(flag: Flag) -> str:
@@ -98,23 +99,35 @@ def spelling(flag: Flag) -> str:
 
 
 def _topic(commands: Sequence[Command], word: str) -> list[str]:
+    """What `word` names: ``--word`` only an option, ``%word`` a subcommand, ``Ainb.word`` a setting."""
     bare = word.lstrip("-%").removeprefix("Ainb.")
-    for flag in CELL_FLAGS:
-        if bare in {flag.name, flag.short}:
-            return [f"{spelling(flag)}: {flag.help}", f"Example: {flag.example}"]
-    for command in commands:
-        if bare in {command.name, *command.synonyms}:
-            return [
-                f"%ai {command.usage}: {command.help}",
-                f"Example: {command.example}",
-                *_own_flags(command),
-            ]
-    if bare in OPTIONS:
-        return [
+    lines: list[str] = []
+    if not word.startswith(("%", "Ainb.")):
+        lines += [
+            line for flag in CELL_FLAGS if bare in {flag.name, flag.short} for line in _about_flag(flag)
+        ]
+    if not word.startswith(("-", "Ainb.")):
+        lines += [line for command in commands if _is_called(command, bare) for line in _about(command)]
+    if bare in OPTIONS and not word.startswith(("-", "%")):
+        lines += [
             f"%config Ainb.{bare}: {OPTIONS[bare].metadata['help']}",
             f"Example: %config Ainb.{bare} = {VALUES[bare]}",
         ]
-    raise ConfigError(f"there is no help on {word!r}; {closest(bare, topics(commands))}")
+    if not lines:
+        raise ConfigError(f"there is no help on {word!r}; {closest(bare, topics(commands))}")
+    return lines
+
+
+def _is_called(command: Command, name: str) -> bool:
+    return name in {command.name, *command.synonyms}
+
+
+def _about_flag(flag: Flag) -> list[str]:
+    return [f"{spelling(flag)}: {flag.help}", f"Example: {flag.example}"]
+
+
+def _about(command: Command) -> list[str]:
+    return [f"%ai {command.usage}: {command.help}", f"Example: {command.example}", *_own_flags(command)]
 
 
 def _own_flags(command: Command) -> list[str]:
@@ -122,7 +135,9 @@ def _own_flags(command: Command) -> list[str]:
     lines: list[str] = []
     for flag in command.flags or ():
         if flag not in CELL_FLAGS:
-            lines += [f"{spelling(flag)}: {flag.help}", f"Example: {flag.example}"]
+            # An option of several subcommands has the example of one.
+            _, _, rest = flag.example.split(" ", 2)
+            lines += [f"{spelling(flag)}: {flag.help}", f"Example: %ai {command.name} {rest}"]
     if lines or command.flags is not CELL_FLAGS:
         return lines
     return ["It takes the options of %%ai; %ai help lists them."]

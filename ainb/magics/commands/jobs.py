@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ainb.errors import ConfigError
 from ainb.magics.commands.frame_report import MAX_ROWS, FrameReport
@@ -58,11 +58,15 @@ def _tables(frame: pd.DataFrame) -> list[Table]:
         Column("provider", lambda job: job.provider),
         Column("job", lambda job: as_text(job.job_id)),
         Column("state", lambda job: job.state),
-        Column("rows", lambda job: count(job.rows)),
-        Column("answered", lambda job: count(job.answered)),
-        Column("failed", lambda job: count(job.failed)),
-        Column("submitted", lambda job: local_time(job.submitted_at)),
-        Column("cost", lambda job: money(job.cost_usd) if is_known(job.cost_usd) else UNKNOWN),
+        Column("rows", lambda job: count(job.rows), "number"),
+        Column("answered", lambda job: count(job.answered), "number"),
+        Column("failed", lambda job: count(job.failed), "number"),
+        Column("submitted", lambda job: local_time(job.submitted_at), "short"),
+        Column("cost", _cost, "number"),
     ]
     jobs = ((job,) for job in frame.head(MAX_ROWS).itertuples(index=False))
     return [Table.of("Batch jobs", jobs, columns)]
+
+
+def _cost(job: Any) -> str:
+    return money(job.cost_usd) if is_known(job.cost_usd) else UNKNOWN

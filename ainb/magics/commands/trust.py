@@ -30,7 +30,10 @@ def trust_folder(shell: NotebookShell, arguments: Arguments) -> str:
 
 def untrust_folder(shell: NotebookShell, arguments: Arguments) -> str:
     """Withdraw the trust in the project of a folder."""
-    folder = _project_folder(arguments)
+    folder = _named_folder(arguments)
+    # A folder that was deleted stays on the list: a later one in its place would be trusted.
+    if folder.is_dir() or str(folder) not in config.trusted_folders():
+        folder = _project_folder(arguments)
     was_listed = config.untrust(folder)
     _read_options_again(shell)
     if config.is_trusted(folder, os.environ):
@@ -42,12 +45,19 @@ def untrust_folder(shell: NotebookShell, arguments: Arguments) -> str:
 
 def _project_folder(arguments: Arguments) -> Path:
     """The folder whose pyproject.toml applies to the named folder, with links resolved."""
-    named = arguments.words[0] if arguments.words else os.curdir
-    folder = Path(os.path.realpath(Path(named).expanduser()))
+    folder = _named_folder(arguments)
     if not folder.is_dir():
-        raise ConfigError(f"there is no folder {named!r} to trust; give the folder of a pyproject.toml")
+        raise ConfigError(f"there is no folder {_name(arguments)!r}; give the folder of a pyproject.toml")
     found = config.find_pyproject(folder)
     return folder if found is None else Path(os.path.realpath(found.parent))
+
+
+def _named_folder(arguments: Arguments) -> Path:
+    return Path(os.path.realpath(Path(_name(arguments)).expanduser()))
+
+
+def _name(arguments: Arguments) -> str:
+    return arguments.words[0] if arguments.words else os.curdir
 
 
 def _read_options_again(shell: NotebookShell) -> None:

@@ -26,6 +26,7 @@ FORM_SUFFIXES = {
 }
 TRUNCATED = "cut at max_tokens"
 INCOMPLETE = "the stream ended before the reply did; run the cell again"
+EMPTY = "the model sent no text; run the cell again"
 SHOWN_FIELDS = 6
 NOT_JSON = "not JSON, shown as it came"
 
@@ -63,7 +64,7 @@ def reply_bundle(reply: Reply, options: DisplayOptions) -> Bundle:
 
 def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
     """The reply's text in the requested form, safe for a terminal, and notes on it."""
-    notes = (TRUNCATED,) if reply.finish_reason == "length" else () if reply.complete else (INCOMPLETE,)
+    notes = _notes(reply)
     if reply.form in {"markdown", "text"}:
         return clean(reply.text), notes
     if reply.form != "json":
@@ -72,6 +73,14 @@ def plain_text(reply: Reply) -> tuple[str, tuple[str, ...]]:
         return clean(json.dumps(reply.json(), indent=2, ensure_ascii=False)), notes
     except (InvalidReplyError, RecursionError):
         return clean(reply.text), (NOT_JSON, *notes)
+
+
+def _notes(reply: Reply) -> tuple[str, ...]:
+    if reply.finish_reason == "length":
+        return (TRUNCATED,)
+    if reply.complete:
+        return ()
+    return (INCOMPLETE,) if reply.text else (EMPTY,)
 
 
 def live_bundle(text: str) -> Bundle:

@@ -18,12 +18,14 @@ from typing import Annotated, Any, Literal, is_typeddict
 from ainb.errors import ConfigError
 from ainb.pipeline.answer.aliases import make_dump
 from ainb.pipeline.answer.inline import read_inline
+from ainb.pipeline.answer.loading import load_jsonschema
 
 _GENERIC = frozenset({list, tuple, set, frozenset, dict, typing.Union, types.UnionType, Literal, Annotated})
 COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "boolean": "boolean"}
 # A constant, so that a type checker checks both branches for every Python version.
 READS_TYPING_TYPED_DICTS: bool = sys.version_info >= (3, 12)
 MAX_PROBLEMS = 3
+_BOUNDS = re.compile(r"'(?:minimum|maximum|exclusiveMinimum|exclusiveMaximum|multipleOf|enum|const)':")
 # Parts of pydantic's core schema that mean calls of the model's own functions.
 _FUNCTIONS = re.compile(r"'function-|'post_init': '|'post_init': True|'default_factory'|'custom_init': True")
 
@@ -116,10 +118,12 @@ def _from_type(kind: Any) -> Schema:
 
     def check(text: str) -> Any:
         try:
-            return adapter.validate_json(text)
+            value = adapter.validate_json(text)
         except pydantic.ValidationError as error:
             problems = error.errors(include_url=False)[:MAX_PROBLEMS]
             raise ValueError("; ".join(f"{_where(item['loc'])}{item['msg']}" for item in problems)) from None
+        load_strictly(text)  # pydantic takes the last of two values of a key
+        return value
 
     def dump(value: Any) -> dict[str, Any]:
         return _by_field(dump_by_schema(value), fields)
@@ -169,8 +173,7 @@ def _readable(kind: Any) -> Any:
 
 
 def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
-    import jsonschema
-
+    jsonschema = load_jsonschema()
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
@@ -182,8 +185,10 @@ def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
         raise ConfigError("the JSON schema is empty; give it at least a type")
     validator = kind(schema)
 
+    is_bounded = _BOUNDS.search(repr(schema)) is not None
+
     def check(text: str) -> Any:
-        value = json.loads(text)
+        value = load_strictly(text, refuse_nan=is_bounded)
         problems = [f"{_where(tuple(error.path))}{error.message}" for error in validator.iter_errors(value)]
         if problems:
             raise ValueError("; ".join(problems[:MAX_PROBLEMS]))
@@ -196,6 +201,33 @@ def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
 
     name = re.sub(r"[^A-Za-z0-9_-]", "_", str(schema.get("title", "reply")))[:64] or "reply"
     return Schema(name=name, json_schema=schema, check=check, fields=fields, dump=dump)
+
+
+def load_strictly(text: str, *, refuse_nan: bool = False) -> Any:
+    """The value of JSON text.
+
+    Args:
+        text: The text.
+        refuse_nan: Whether NaN and infinity are errors; NaN passes every comparison with a bound.
+
+    Raises:
+        ValueError: It is not JSON, or a key has two different values.
+    """
+    constant = _refuse_constant if refuse_nan else None
+    return json.loads(text, object_pairs_hook=_one_value_per_key, parse_constant=constant)
+
+
+def _one_value_per_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        for name, value in pairs:
+            if made[name] != value:
+                raise ValueError(f"the key {name!r} has two different values")
+    return made
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not within any bounds")
 
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, str]:

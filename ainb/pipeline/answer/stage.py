@@ -70,8 +70,8 @@ async def _checked(schema: ReplySchema, reply: Reply) -> Any:
         ValueError: The reply does not match.
     """
     if not schema.has_functions:
-        return find_value(schema, reply.text, reply.code)
-    return await USER_THREADS.run(functools.partial(find_value, schema, reply.text, reply.code))
+        return find_value(schema, reply.text)
+    return await USER_THREADS.run(functools.partial(find_value, schema, reply.text))
 
 
 async def check_again(schema: ReplySchema, reply: Reply) -> Any:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -32,6 +34,7 @@ TOKENS = (
     "cache_creation_1h_input_tokens",
     "reasoning_output_tokens",
 )
+_tokens_of = operator.attrgetter(*TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +101,10 @@ def is_whole(reply: Reply) -> bool:
 
 
 def encode_entry(reply: Reply, created_at: float) -> str:
-    """Encode a reply as JSON text; `parsed` is kept only if it is plain JSON; lone surrogates become "?".
+    """Encode a reply as JSON text; lone surrogates become "?".
 
-    Raises:
-        TypeError: `parsed` holds an integer of more than 64 bits.
+    `parsed` is kept only if it is plain JSON with integers of at most 64 bits. A hit of a request with a
+    schema reads it from the text again.
     """
     import orjson
 
@@ -114,16 +117,16 @@ def encode_entry(reply: Reply, created_at: float) -> str:
         "provider": reply.provider,
         "finish_reason": reply.finish_reason,
         "reasoning": reply.reasoning,
-        "tokens": [getattr(usage, name) for name in TOKENS],
+        "tokens": _tokens_of(usage),
         "tokens_source": usage.source,
         "cost_usd": None if reply.cost_usd is None else str(reply.cost_usd),
         "cost_source": reply.cost_source,
         "parsed": reply.parsed if is_json(reply.parsed) else None,
     }
-    try:
-        return bytes(orjson.dumps(entry)).decode()
-    except TypeError:  # lone surrogates, as in a stream cut within a character
-        return bytes(orjson.dumps(_encodable(entry))).decode()
+    for form in (lambda: entry, lambda: _encodable(entry)):
+        with contextlib.suppress(TypeError):  # lone surrogates, as in a stream cut within a character
+            return bytes(orjson.dumps(form())).decode()
+    return bytes(orjson.dumps(_encodable({**entry, "parsed": None}))).decode()
 
 
 def _encodable(value: Any) -> Any:

@@ -90,7 +90,7 @@ class CacheStage:
         if options.cache == "off":
             return await proceed(call)
         check_seconds("ttl_seconds", options.ttl_seconds)
-        key = stored_key(await find_key(call))
+        key = stored_key(call.cache_key or await find_key(call))
         entry = None
         if options.cache == "use":
             entry = await lookup.read(key, decode_entry)

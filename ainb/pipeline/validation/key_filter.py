@@ -85,7 +85,7 @@ class OwnKeyStage:
             value = getattr(reply, field)
             if value and (cleaned := clean(value)) is not value:
                 setattr(reply, field, cleaned)
-        if reply.headers:
+        if redaction.may_hold_known([*reply.headers, *reply.headers.values()], values):
             reply.headers = {clean(name): clean(value) for name, value in reply.headers.items()}
         if names:
             found = ", ".join(dict.fromkeys(names))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from ainb import tokens
 from ainb.errors import DeadlineExceededError, InvalidPromptError, InvalidReplyError, ProviderError
@@ -15,6 +17,8 @@ from ainb.pipeline.validation.options import Preset, Validation
 from ainb.pipeline.validation.placeholders import put_back
 from ainb.pipeline.validation.rules import Finding
 from ainb.pipeline.validation.validator import Validator
+
+T = TypeVar("T")
 
 # Every model accepts 4,096 tokens, and a token is at least one byte: shorter prompts need no check.
 LEAST_CONTEXT = 4_096
@@ -71,10 +75,11 @@ class ValidationStage:
             InvalidReplyError: A rule blocks the reply.
         """
         texts = [message.content for message in call.request.messages]
-        if self._own_rules:
-            await USER_THREADS.run(functools.partial(self._look_at_call, call))
+        check = self._look_at_call if self._own_rules else self._check_call
+        if self._own_rules or is_long(texts, call.request.parameters):
+            await self._in_thread(check, call)
         else:
-            await work(self._check_call, call, is_long=is_long(texts, call.request.parameters))
+            check(call)
         if self._context_window is not None and _most_tokens(call.request.messages) > LEAST_CONTEXT:
             await self._check_context(call, self._context_window)
         try:
@@ -86,9 +91,14 @@ class ValidationStage:
             if self._needs_whole(call):
                 error.text = None  # a part of a reply cannot be validated
             raise
+        if self._own_rules or is_long(reply.text):
+            return await self._in_thread(self._look_at_reply, call, reply)
+        return self._look_at_reply(call, reply)
+
+    def _in_thread(self, function: Callable[..., T], *arguments: object) -> Awaitable[T]:
         if self._own_rules:
-            return await USER_THREADS.run(functools.partial(self._look_at_reply, call, reply))
-        return await work(self._look_at_reply, call, reply, is_long=is_long(reply.text))
+            return USER_THREADS.run(functools.partial(function, *arguments))
+        return asyncio.to_thread(function, *arguments)
 
     def _check_call(self, call: Call) -> None:
         if not self.validator.passes(call):

@@ -85,8 +85,9 @@ class Answer(http.Answer):
     def end(self) -> None:
         """Finish a complete stream: without text, the tool calls become the text."""
         if self._tools and not self.text:
-            calls = [{"name": name, "arguments": "".join(parts) or "{}"} for name, parts in self._calls()]
-            self.text = orjson.dumps(calls).decode()
+            self.take_calls(
+                [{"name": name, "arguments": "".join(parts) or "{}"} for name, parts in self._calls()]
+            )
 
     def take_tool_input(self) -> None:
         """Use the input of the answer tool as text: it is the answer that a schema asked for."""

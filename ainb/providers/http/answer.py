@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Self
 
+import orjson
+
 from ainb.messages import Usage
+from ainb.providers.http.json_body import parse_json
 
 
 @dataclass(slots=True)
@@ -24,6 +27,8 @@ class Answer:
         service_tier: The tier that answered, or None.
         refusal: Text of a refusal; "" when the model answered.
         category: The category of a refusal or of a content filter, or None.
+        streamed: Whether it is read from the events of a stream.
+        has_broken_call: Whether the arguments of a tool call are not JSON, as when they were cut.
     """
 
     text: str = ""
@@ -36,6 +41,14 @@ class Answer:
     service_tier: str | None = None
     refusal: str = ""
     category: str | None = None
+    streamed: bool = False
+    has_broken_call: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it may be stored: it has text, and no stream or tool call was cut."""
+        has_ended = self.finish_reason is not None or not self.streamed
+        return has_ended and bool(self.text) and not self.has_broken_call
 
     @classmethod
     def read(cls, data: Any) -> Self:
@@ -61,6 +74,15 @@ class Answer:
         """Finish a complete stream: without text, the tool calls become the text."""
         raise NotImplementedError
 
+    def take_calls(self, calls: list[dict[str, Any]]) -> None:
+        """Use tool calls as text.
+
+        Args:
+            calls: One dict for each call; "arguments" is JSON text, or empty.
+        """
+        self.text = orjson.dumps(calls).decode()
+        self.has_broken_call = not all(_is_json(call.get("arguments")) for call in calls)
+
     def tokens(self, service: str) -> Usage:
         """Token counts as a `Usage`; None for a missing or invalid one."""
         raise NotImplementedError
@@ -71,3 +93,14 @@ class Answer:
 
     def take_tool_input(self) -> None:
         """Use the input of the answer tool as text, if the schema was requested by a tool."""
+
+
+def _is_json(arguments: Any) -> bool:
+    """Whether the arguments of a tool call are JSON text; a call without arguments may have none."""
+    if not isinstance(arguments, str) or not arguments.strip():
+        return True
+    try:
+        parse_json(arguments.encode("utf-8", "surrogatepass"))
+    except ValueError:
+        return False
+    return True

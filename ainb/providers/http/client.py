@@ -62,7 +62,7 @@ class Response:
     @property
     def is_event_stream(self) -> bool:
         """Whether the body is server-sent events."""
-        return "event-stream" in self._raw.headers.get("Content-Type", "")
+        return "event-stream" in self._raw.headers.get("Content-Type", "").lower()
 
     @property
     def location(self) -> str | None:
@@ -78,7 +78,7 @@ class Response:
         """
         pieces = []
         size = 0
-        while piece := await self._next(size):
+        while not self._raw.content.at_eof() and (piece := await self._next(size)):
             pieces.append(piece)
             size += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from ainb.providers.http.json_body import mapping
@@ -9,6 +10,10 @@ from ainb.providers.http.refusal import Refusal, refusal_of
 
 _ANSWER_KEYS: Final = ("content", "candidates", "output")
 _FINE_CODES: Final = frozenset({"none", "0", "200", "", "ok", "success"})
+# Finish reasons of replies that the service broke off.
+_BROKEN: Final = re.compile(
+    r"(?:\w+_)?error$|insufficient_system_resource|abort(?:ed)?$|cancell?ed$|failed$|timeout$", re.IGNORECASE
+)
 _STATUSES: Final = {
     "invalid_request_error": 400,
     "authentication_error": 401,
@@ -42,8 +47,8 @@ def embedded_refusal(data: Any) -> Refusal | None:
     """The error in a body or event with status 200, beside an answer or alone; None without an error.
 
     Forms in use: ``{"error": …}`` beside or in place of ``choices`` (OpenRouter, vLLM, llama.cpp), an
-    error in a choice, ``finish_reason`` "error", ``{"object": "error"}``, ``{"type": "error"}``, ``{"code":
-    …, "msg": …}``, ``{"success": false}``, ``{"detail": …}`` and a list around any of these (Gemini).
+    error in a choice, a ``finish_reason`` such as "error", ``{"object": "error"}``, ``{"type": "error"}``,
+    ``{"code": …, "msg": …}``, ``{"success": false}``, ``{"detail": …}``, a list around any of these (Gemini).
     """
     if isinstance(data, list):
         data = data[0] if data else None
@@ -64,8 +69,9 @@ def _choice_refusal(choices: Any) -> Refusal | None:
         choice = mapping(item)
         if _says_something(choice.get("error")):
             return refusal_of({"error": choice["error"]})
-        if choice.get("finish_reason") == "error":
-            return Refusal(said="the reply ended with finish_reason error")
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason != "stop" and _BROKEN.match(reason):
+            return Refusal(said=f"the reply ended with finish_reason {reason}")
     return None
 
 

@@ -23,7 +23,7 @@ from ainb.providers.http.embedded import embedded_refusal, embedded_status
 from ainb.providers.http.faults import clean
 from ainb.providers.http.json_body import SurrogateJoiner, UnreadableError, joined, parse_json
 from ainb.providers.http.refusal import Refusal, read_refusal
-from ainb.providers.http.sse import ErrorEvent, EventParser
+from ainb.providers.http.sse import BLANK, ErrorEvent, EventParser, data_of, is_events
 from ainb.providers.http.target import Target
 
 DONE = b"[DONE]"
@@ -65,16 +65,10 @@ class Exchange:
         try:
             if not response.ok:
                 raise self._fault(call, response, read_refusal(await response.read()))
-            streamed = response.is_event_stream
-            if streamed:
-                answer = await self._read_stream(call, response)
-            else:
-                answer = self._read_whole(call, response, await response.read())
+            answer = await self._read(call, response)
         finally:
             response.release()
-        reply = _reply(call, response, answer)
-        reply.complete = not streamed or answer.finish_reason is not None
-        return reply
+        return _reply(call, response, answer)
 
     def read_stored(
         self,
@@ -92,6 +86,23 @@ class Exchange:
         if not response.ok:
             raise self._fault(call, response, read_refusal(response.body))
         return _reply(call, response, self._read_whole(call, response, response.body))
+
+    async def _read(self, call: Call, response: Response) -> Answer:
+        # Some servers declare a stream as JSON or as text, others answer a stream's request with JSON.
+        if not response.is_event_stream:
+            body = await response.read()
+            if is_events(body):
+                return await self._read_stream(call, response, _one(body))
+            return self._read_whole(call, response, body)
+        pieces = response.pieces()
+        head = b""
+        async for piece in pieces:
+            head += piece
+            if head.strip(BLANK):
+                break
+        if head.strip(BLANK).startswith((b"{", b"[")):
+            return self._read_whole(call, response, head + b"".join([piece async for piece in pieces]))
+        return await self._read_stream(call, response, _one(head, pieces))
 
     def _read_whole(self, call: Call, response: Response, body: bytes) -> Answer:
         try:
@@ -111,22 +122,17 @@ class Exchange:
             call.emit(answer.text, self._clock.monotonic())
         return answer
 
-    async def _read_stream(self, call: Call, response: Response) -> Answer:
+    async def _read_stream(self, call: Call, response: Response, pieces: AsyncIterator[bytes]) -> Answer:
         parser, joiner = EventParser(), SurrogateJoiner()
-        answer = self._answer()
+        answer = self._answer(streamed=True)
         said_done = False
-        try:
-            async for piece in _slices(response.pieces()):
-                said_done = self._take(call, response, answer, joiner, parser.feed(piece))
-                if said_done:
-                    await response.drain()
-                    break
-            else:
-                said_done = self._take(call, response, answer, joiner, parser.close())
-        except TransientProviderError:
-            # After the last text only the token counts follow; without them the tokens are unknown.
-            if answer.finish_reason is None:
-                raise
+        async for piece in _slices(_until_cut(pieces, answer)):
+            said_done = self._take(call, response, answer, joiner, parser.feed(piece))
+            if said_done:
+                await response.drain()
+                break
+        else:
+            said_done = self._take(call, response, answer, joiner, parser.close())
         if not answer.begun:
             raise response.unreadable("a stream without a choice") if said_done else response.cut()
         answer.end()
@@ -144,23 +150,30 @@ class Exchange:
         for event in events:
             if isinstance(event, ErrorEvent):
                 raise self._embedded_fault(call, response, read_refusal(event))
-            if not event.strip():
-                continue  # an empty event, with which some gateways keep the connection alive
-            if event.strip() == DONE:
-                return True
-            try:
-                chunk = parse_json(event)
-            except ValueError:
-                raise response.unreadable("a stream of something that is not JSON") from None
-            self._check_error(call, response, chunk)
-            try:
-                text = answer.add(chunk)
-            except UnreadableError as error:
-                raise response.unreadable(str(error)) from None
-            self._emit(call, joiner.feed(text))
-            if answer.done:
-                return True
+            for data in data_of(event):
+                if data.strip() == DONE:
+                    return True
+                self._emit(call, joiner.feed(self._add(call, response, answer, data)))
+                if answer.done:
+                    return True
         return False
+
+    def _add(self, call: Call, response: Response, answer: Answer, data: bytes) -> str:
+        """Add the data of an event to an answer; returns the text that it adds."""
+        try:
+            chunk = parse_json(data)
+            if chunk is None:
+                return ""
+            self._check_error(call, response, chunk)
+            return answer.add(chunk)
+        except ValueError as error:
+            # After the last text only the token counts follow; without them the tokens are unknown.
+            if answer.finish_reason is not None:
+                return ""
+            what = (
+                str(error) if isinstance(error, UnreadableError) else "a stream of something that is not JSON"
+            )
+            raise response.unreadable(what) from None
 
     def _emit(self, call: Call, text: str) -> None:
         if text:
@@ -222,6 +235,7 @@ def _reply(call: Call, response: Response, answer: Answer) -> Reply:
         cost_usd=cost,
         cost_source=None if cost is None else "provider",
         headers=response.headers,
+        complete=answer.is_complete,
     )
 
 
@@ -246,6 +260,24 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+async def _one(first: bytes, others: AsyncIterator[bytes] | None = None) -> AsyncIterator[bytes]:
+    """Pieces that begin with those that were read already."""
+    yield first
+    if others is not None:
+        async for piece in others:
+            yield piece
+
+
+async def _until_cut(pieces: AsyncIterator[bytes], answer: Answer) -> AsyncIterator[bytes]:
+    """The pieces of a stream; a connection that breaks off after the answer's end is its end."""
+    try:
+        async for piece in pieces:
+            yield piece
+    except TransientProviderError:
+        if answer.finish_reason is None:
+            raise
 
 
 async def _slices(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

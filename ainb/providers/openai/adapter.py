@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -17,6 +16,7 @@ from ainb.providers.remote.cache_layout import CacheKeys
 from ainb.providers.remote.provider import RemoteProvider
 from ainb.providers.remote.service import Settings
 from ainb.providers.services import Service
+from ainb.variables import value_of
 
 AZURE_PATH = "/openai/v1"
 CHAT_PATH = "/chat/completions"
@@ -55,7 +55,7 @@ class OpenAIProvider(RemoteProvider):
     def _more(self) -> tuple[str | None, ...]:
         if self._service.name != "openai":
             return ()
-        return os.environ.get("OPENAI_ORG_ID"), os.environ.get("OPENAI_PROJECT_ID")
+        return value_of("OPENAI_ORG_ID"), value_of("OPENAI_PROJECT_ID")
 
     def _target(self, url: str, given: Settings) -> Target:
         service = self._service

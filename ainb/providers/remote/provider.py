@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -13,7 +12,7 @@ from yarl import URL
 
 from ainb.clock import Clock
 from ainb.errors import PermanentProviderError, ProviderError, TransientProviderError
-from ainb.event_loop import is_long, work
+from ainb.event_loop import is_long
 from ainb.messages import Call, Reply, ReplySchema, Request
 from ainb.providers.batch_service import BatchService, no_batch_api
 from ainb.providers.http import (
@@ -99,13 +98,16 @@ class RemoteProvider(HttpService):
         request = call.request
         target = self._target_for(request)
         flags = {} if call.options.on_text is None else self.stream_flags
-        write = functools.partial(self.wire, flags=flags, purpose="send")
         lessons = self._lessons(target, request)
-        wire = await work(write, request, lessons, is_long=is_long(request.parameters))
+        write = functools.partial(self.wire, request, lessons, flags=flags, purpose="send")
+        wire = await asyncio.to_thread(write) if is_long(request.parameters) else write()
         if wire.notes:
             add_notices(call, wire.notes)
-        with self._learning(call, target, wire):
+        try:
             reply = await self._exchange.send(call, target, wire.body, on_refusal=wire.take_refusal)
+        except PermanentProviderError as error:
+            self._learn(call, target, wire, error)
+            raise
         return _read_back(call, wire, reply)
 
     def cache_seconds(self, request: Request) -> float | None:
@@ -137,8 +139,11 @@ class RemoteProvider(HttpService):
         request, target = call.request, response.target
         plain = response.ok and request.schema is None and "tools" not in request.parameters
         wire = Wire({}) if plain else self.wire(request, self._lessons(target, request))
-        with self._learning(call, target, wire):
+        try:
             reply = self._exchange.read_stored(call, response, on_refusal=wire.take_refusal)
+        except PermanentProviderError as error:
+            self._learn(call, target, wire, error)
+            raise
         return _read_back(call, wire, reply)
 
     async def list_models(
@@ -186,15 +191,6 @@ class RemoteProvider(HttpService):
         if "extra_headers" not in request.parameters:
             return target
         return target.with_headers(extra_headers(request))
-
-    @contextlib.contextmanager
-    def _learning(self, call: Call, target: Target, wire: Wire) -> Iterator[None]:
-        """Store the lessons of a refusal that is raised inside the block."""
-        try:
-            yield
-        except PermanentProviderError as error:
-            self._learn(call, target, wire, error)
-            raise
 
     def _learn(self, call: Call, target: Target, wire: Wire, error: ProviderError) -> None:
         """Store the lessons of a refusal, and mark the error as one after which the request changes."""

@@ -23,7 +23,6 @@ from ainb.usage.rows import (
     prompt_digest,
     storable_text,
     tags_json,
-    usage_fields,
     utc,
 )
 
@@ -139,7 +138,12 @@ class Recorder:
             prompt_sha256=prompt_digest([Message("user", prompt)]),
             prompt=storable_text(prompt) if self._content else None,
             reply=storable_text(text) if self._content and text is not None else None,
-            **usage_fields(tokens),
+            input_tokens=tokens.input_tokens,
+            output_tokens=tokens.output_tokens,
+            cache_read_input_tokens=tokens.cache_read_input_tokens,
+            cache_creation_input_tokens=tokens.cache_creation_input_tokens,
+            reasoning_output_tokens=tokens.reasoning_output_tokens,
+            tokens_source=tokens.source,
             **failure_fields(error),
         )
         self._append(row)

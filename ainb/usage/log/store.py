@@ -59,30 +59,28 @@ def connect(place: str) -> sqlite3.Connection:
     )
 
 
-class WordIds:
-    """Cached ids of the words table; cleared after a rollback, which may have removed new ids."""
+class WordIds(dict[str | None, int]):
+    """Cached ids of the words table; cleared after a rollback, which may have removed new ids.
+
+    A look-up inserts a new word into the table; it must be inside a transaction.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        super().__init__({None: 0})
         self._connection = connection
-        self._known: dict[str | None, int] = {None: 0}
 
-    def __call__(self, word: str | None) -> int:
-        """The id of a word, inserted if new; must be called inside a transaction."""
-        number = self._known.get(word)
-        return self._number(word) if number is None else number
-
-    def forget(self) -> None:
-        """Clear the cache."""
-        self._known = {None: 0}
-
-    def _number(self, word: str | None) -> int:
-        if len(self._known) > MAX_WORDS:
+    def __missing__(self, word: str | None) -> int:
+        if len(self) > MAX_WORDS:
             self.forget()
         execute = self._connection.execute
         execute("INSERT OR IGNORE INTO words (word) VALUES (?)", (word,))
-        number = int(execute("SELECT id FROM words WHERE word = ?", (word,)).fetchone()[0])
-        self._known[word] = number
+        number = self[word] = int(execute("SELECT id FROM words WHERE word = ?", (word,)).fetchone()[0])
         return number
+
+    def forget(self) -> None:
+        """Clear the cache."""
+        self.clear()
+        self[None] = 0
 
 
 class LogStore:
@@ -97,7 +95,7 @@ class LogStore:
         self._words = WordIds(connection)
         changes: dict[Kind, Callable[[Any], Any]] = {
             "time": microseconds_since_1970,
-            "word": self._words,
+            "word": self._words.__getitem__,
             "money": nano_dollars,
             "seconds": _microseconds,
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -53,7 +54,10 @@ PARTS: dict[str, dict[str, object]] = {
     "http headers": {"rate_limit": ainb.RateLimit(**ROOMY)},
     "all": {},
     "all http": {},
+    "all http, key": {},
 }
+# As nearly every user has one; then each reply is searched for it.
+KEY = "sk-proj-Ab3dE6gH9jK2mN5pQ8rS1tU4vW7xY0z"
 
 
 class Batches:
@@ -75,7 +79,7 @@ class Batches:
 
     def _map(self, session: ainb.Session, part: str, rows: int) -> None:
         turn = next(self._turns)
-        journal = part in {"journal", "all", "all http"}
+        journal = part == "journal" or part.startswith("all")
         limits = {"max_tokens": 50} if part == "budget" else {}
         frame = session.map(
             [f"row {turn} {row}" for row in range(rows)], "Classify: {value}", journal=journal, **limits
@@ -132,6 +136,7 @@ def main() -> None:
         }
         for line in sys.stdin:
             part = line.strip()
+            os.environ["OPENAI_API_KEY"] = KEY if part.endswith("key") else ""
             run = work.get(part, lambda part=part: batches.run(part))
             logged, wall, start = log_seconds(), time.perf_counter(), time.process_time()
             run()

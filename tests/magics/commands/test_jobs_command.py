@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pandas as pd
 import pytest
 
 from ainb.errors import BatchPendingError, ConfigError
+from ainb.magics.commands.jobs import _tables
 from tests.jobs.batch_server import BatchServer, Behaviour
 
 
@@ -86,3 +89,26 @@ def test_without_jobs_the_line_says_how_to_submit_one(shell, capsys):
 def test_the_flag_needs_rows(shell):
     with pytest.raises(ConfigError, match="--batch-api needs --each"):
         shell.run_cell_magic("ai", "scripted:echo --batch-api", "hello")
+
+
+def test_the_table_of_jobs_has_numbers_on_the_right_and_times_on_one_line(shell, reviews, capsys):
+    shell.push({"reviews": reviews})
+    with BatchServer([Behaviour(end="stuck")]) as server:
+        with pytest.raises(BatchPendingError):
+            each(shell, server, "--max-wait 0.3")
+        (table,) = _tables(shell.run_line_magic("ai", "jobs"))
+
+    looks = {column: table.looks.get(place, "") for place, column in enumerate(table.columns)}
+    assert {looks[name] for name in ("rows", "answered", "failed", "cost")} == {"number"}
+    assert looks["submitted"] == "short"
+
+
+@pytest.mark.parametrize("end", ["stuck", "completed"])
+def test_the_cost_of_a_job_under_way_is_no_total(shell, reviews, capsys, end):
+    shell.push({"reviews": reviews})
+    with BatchServer([Behaviour(end=end)]) as server, contextlib.suppress(BatchPendingError):
+        each(shell, server, "--max-wait 0.3" if end == "stuck" else "")
+
+    shown = capsys.readouterr().err
+    assert ("$0.00 so far" in shown) == (end == "stuck")
+    assert (" total" in shown) == (end == "completed")

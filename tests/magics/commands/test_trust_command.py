@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import pytest
 
 from ainb.errors import ConfigError
@@ -70,3 +73,22 @@ def test_a_project_that_sets_nothing_of_the_kind_says_so(terminal, clone):
     (clone / "pyproject.toml").write_text('[tool.ainb]\nmodel = "scripted:echo"\n')
 
     assert "it sets none that needs trust now" in terminal.run("%ai trust").out
+
+
+@pytest.mark.parametrize("named", ["{}", '"{}"', "../../a clone", "link"])
+def test_the_trust_in_a_deleted_folder_can_be_withdrawn(terminal, clone, tmp_path, named):
+    terminal.run("%ai trust")
+    os.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(clone)
+    shutil.rmtree(clone)
+    place = named.format(clone).replace("../../", "")
+    line = place if place.startswith('"') else f'"{place}"'
+
+    assert "is no longer trusted" in terminal.run(f"%ai untrust {line}").out
+    assert f"there is no folder {place.strip(chr(34))!r}" in str(terminal.run(f"%ai untrust {line}").error)
+
+
+def test_a_trusted_folder_that_is_there_is_named_by_its_project(terminal, clone):
+    terminal.run("%ai trust")
+
+    assert f"{clone} is no longer trusted" in terminal.run(f'%ai untrust "{clone / "notebooks"}"').out
