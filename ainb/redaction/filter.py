@@ -7,6 +7,7 @@ is enough. Otherwise a pattern is run if one of its literals occurs.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import re
