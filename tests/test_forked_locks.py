@@ -26,6 +26,7 @@ from ainb.jobs.store import JobStore
 from ainb.magics.display.streaming import NotebookStream
 from ainb.panels import charts
 from ainb.panels.output import live, slot
+from ainb.pipeline.answer import loading
 from ainb.pipeline.budget import Ledger
 from ainb.pipeline.circuit.standalone import CircuitBreaker
 from ainb.pipeline.rate_limit import RateLimit
@@ -285,6 +286,7 @@ def cases(uses, folder):
         "panels/charts.py:_LOCK": (charts._LOCK, chart_works),
         "panels/output/live.py:_drawing": (panel._drawing, panel._draw),
         "panels/output/slot.py:_lock": (shown._lock, lambda: shown.update(lambda: None)),
+        "pipeline/answer/loading.py:_loading": (loading._loading, loading.load_jsonschema),
         "pipeline/budget/ledger.py:_lock": (ledger._lock, ledger.wake),
         "pipeline/circuit/standalone.py:_lock": (breaker._lock, lambda: breaker_works(breaker)),
         "pipeline/rate_limit/local.py:_lock": (limiter._lock, lambda: limiter_works(limiter)),
