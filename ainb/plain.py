@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
+SIZE_OF_DOUBLE = 8
 _NUMBER_KINDS = frozenset("biuf")
 
 
@@ -19,8 +21,10 @@ def plain_scalar(value: Any) -> Any:
         return str(value)
     if value.dtype.kind not in _NUMBER_KINDS:
         return value
-    # The `item` method of a longdouble returns a longdouble.
-    return float(value) if value.dtype.kind == "f" else value.item()
+    if value.dtype.kind != "f":
+        return value.item()
+    # The `item` method of a longdouble returns a longdouble; a float32 of 0.1 is 0.1 and not 0.10000000149.
+    return float(str(value)) if value.dtype.itemsize < SIZE_OF_DOUBLE else float(value)
 
 
 def plain_value(value: Any) -> Any:
@@ -47,14 +51,14 @@ def plain_fields(options: Any) -> None:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a cell is a missing value: None, NaN, NaT or NA."""
+    """Whether a cell is a missing value: None, NaN (also a Decimal), NaT or NA."""
     if isinstance(value, str):
         return False
     if value is None:
         return True
     if isinstance(value, float):
         return value != value  # noqa: PLR0124 - NaN is the only number that differs from itself
-    return type(value).__name__ in {"NAType", "NaTType"}
+    return type(value).__name__ in {"NAType", "NaTType"} or (isinstance(value, Decimal) and value.is_nan())
 
 
 def join_surrogates(text: str) -> str:

@@ -73,6 +73,28 @@ SECRETS = {
     "ElevenLabs key": "s" + "k_" + run(48, HEX),
     "Firecrawl key": "f" + "c-" + run(32, HEX),
     "RunPod key": "rp" + "a_" + run(48, CAPITALS),
+    "Voyage key": "p" + "a-" + run(43, WORD),
+    "E2B key": "e2" + "b_" + run(40, HEX),
+    "Cursor key": "ke" + "y_" + run(64, HEX),
+    "Modal key": "a" + "k-Q" + run(21),
+    "Google refresh token": "1/" + "/0" + run(60, WORD),
+    "Yandex Cloud secret": "Y" + "C" + run(38, WORD),
+    "Cloudflare token": "cf" + "ut_" + run(40),
+    "Deno Deploy token": "dd" + "p_" + run(36),
+    "Aiven password": "AV" + "NS_" + run(19, WORD),
+    "Databricks secret": "do" + "se" + run(32, HEX),
+    "Adafruit key": "ai" + "o_" + run(28),
+    "Axiom token": "xa" + "at-" + uuid(),
+    "Statsig key": "sec" + "ret-" + run(43),
+    "Notion secret": "sec" + "ret_" + run(43),
+    "Lob publishable key": "te" + "st_pub_" + run(31, HEX),
+    "GoCardless token": "li" + "ve_Q" + run(39, WORD),
+    "Razorpay key": "rz" + "p_live_" + run(14),
+    "Polar token": "pol" + "ar_oat_" + run(43),
+    "Mailgun public key": "pub" + "key-" + run(32, HEX),
+    "MailerSend token": "ml" + "sn." + run(64, HEX),
+    "ClickUp token": "p" + "k_" + run(8, string.digits) + "_" + run(32, CAPITALS),
+    "Dropbox token": "s" + "l." + run(140, WORD),
     "Alibaba Cloud access key": "LT" + "AI" + run(20),
     "Yandex Cloud API key": "AQ" + "VN" + run(36, WORD),
     "Yandex Cloud token": "t" + "1." + run(40, WORD) + "." + run(86, WORD),
@@ -176,6 +198,7 @@ SECRETS = {
 IN_PLACE = {
     "Azure storage key": ("Account" + "Key=", made("", 86, suffix="==")),
     "Azure SAS signature": ("https://x.blob.core.windows.net/y?sv=1&" + "sig=", made("", 46)),
+    "Zapier webhook": ("https://hooks.zapier" + ".com/hooks/catch/", "12345678/" + run(7, LOWER)),
     "Slack webhook": (
         "https://hooks.slack" + ".com/services/",
         "T" + made("", 8) + "/B" + made("", 8) + "/" + made("", 24),
@@ -201,7 +224,11 @@ IN_PLACE = {
     "password value": ("DB_PASS" + "WORD=", "hunter2hunter2"),
     "credential value": ("CREDEN" + "TIALS=", made("", 24)),
 }
-TAILS = {"password in a URL": "@db.example.org/x", "token value": '"', "secret value": "'"}
+TAILS = {
+    "password in a URL": "@db.example.org/x",
+    "token value": '"',
+    "secret value": "'",
+}
 
 
 def in_place(name: str) -> str:

@@ -12,7 +12,7 @@ from ainb.batch.context import BatchContext, short_title
 from ainb.batch.forecast.forecast import past_outputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.reader import RowReader
-from ainb.batch.progress import Progress
+from ainb.batch.progress import Progress, counted
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.running.runner import STOP_SECONDS, Runner
 from ainb.engine import ENGINE
@@ -123,9 +123,7 @@ class Batch:
             await self._reporter.finish()
         if self._reporter.exit_error is not None:  # raised by the watcher for the last state
             raise self._reporter.exit_error
-        if self.context.options.on_error == "raise" and (
-            self.progress.failed or self.progress.errors["ConfigError"]
-        ):
+        if self.context.options.on_error == "raise" and (self.progress.failed or self._lacks_something()):
             raise self._failure()
         return self.context.output.result()
 
@@ -224,13 +222,17 @@ class Batch:
         kept = self.context.journal is not None
         again = "run the cell again to continue" if kept else "nothing was kept on disk"
         if jobs := self.progress.jobs_under_way:
-            rows, many = sum(job.rows for job in jobs), f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
+            rows, many = sum(job.rows for job in jobs), counted(len(jobs), "job")
             again = (
-                f"{many} with {rows:,} rows still running at {jobs[0].provider}: "
+                f"{many} with {counted(rows, 'row')} still running at {jobs[0].provider}: "
                 "run the cell again to collect them, or see %ai jobs"
             )
         text = f"stopped by you: {self.progress.done:,}{total} rows done, {again}"
         return BatchInterrupted(text, frame=self.frame())
+
+    def _lacks_something(self) -> bool:
+        """Whether rows were not sent for want of a key, another option, or a record in replay."""
+        return bool(self.progress.errors.keys() & {"ConfigError", "ReplayMissError"})
 
     def _failure(self) -> BatchFailedError:
         kinds = ", ".join(f"{count} {kind}" for kind, count in self.progress.errors.most_common(3))

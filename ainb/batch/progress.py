@@ -17,6 +17,11 @@ LAST_ANSWERS = 3
 QUARTERS = 4
 
 
+def counted(number: int, thing: str) -> str:
+    """A number with its noun: "1 row", "2,000 rows"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 @dataclass(slots=True, kw_only=True)
 class Progress:
     """The state of a batch at one moment.
@@ -106,9 +111,9 @@ class Progress:
         if not jobs:
             return None
         rows, answered = sum(job.rows for job in jobs), sum(job.answered or 0 for job in jobs)
-        many = f"{len(jobs)} job{'s' if len(jobs) > 1 else ''}"
         return (
-            f"{rows:,} rows sent to {jobs[0].provider} in {many}, {answered:,} answered. "
+            f"{counted(rows, 'row')} sent to {jobs[0].provider} in {counted(len(jobs), 'job')}, "
+            f"{answered:,} answered. "
             "You can interrupt or close: the job continues; run the cell again to collect."
         )
 

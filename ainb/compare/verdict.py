@@ -72,10 +72,10 @@ class _Contest:
             return Verdict(f"no winner: {text}, {p_text(self._p_value(doubtful))}")
         for other in self._others:
             if not self._holds_without_failures(other):
-                failed = self._answers[other].failed | self._answers[self._leader].failed
+                failed = int((self._answers[other].failed | self._answers[self._leader].failed).sum())
                 return Verdict(
                     f"no winner: the lead of {leader} over {self._names[other]} rests on "
-                    f"{int(failed.sum()):,} rows that failed; "
+                    f"{failed:,} row{'s' if failed > 1 else ''} that failed; "
                     "retry_failed=True sends them again"
                 )
         gain = _gain(self._metrics, self._pair(self._others[0], self._leader))

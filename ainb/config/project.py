@@ -66,6 +66,23 @@ def aliases_inside(value: Any, folder: Path) -> str | None:
     return inside(value.values(), folder)
 
 
+def longer_log(name: str) -> Rule:
+    """Rule of a limit of the usage log: a lower one than the default deletes rows of the user.
+
+    Args:
+        name: Field of the log's options.
+    """
+
+    def rule(value: Any, _folder: Path) -> str | None:
+        from ainb.usage.log import Log
+
+        if isinstance(value, int | float) and value < getattr(Log(), name):
+            return "which deletes calls of other projects from your usage log"
+        return None
+
+    return rule
+
+
 def _free(section: str, *names: str) -> dict[str, Rule]:
     return {section: free, **{f"{section}.{name}": free for name in names}}
 
@@ -95,7 +112,9 @@ RULES: Final[Mapping[str, Rule]] = {
     "replay": free,
     "footer": free,
     "confirm_above_usd": free,
-    **_free("log", "max_rows", "max_age_days", "content"),
+    **_free("log", "content"),
+    "log.max_rows": longer_log("max_rows"),
+    "log.max_age_days": longer_log("max_age_days"),
     **_free("validation", "preset", "actions", "personal_data", "put_back", "injection", "context"),
     "validation.rules": trusted_only,
     **_free("deadline", "timeout_seconds", "attempt_seconds"),

@@ -16,7 +16,8 @@ from ainb.keys.plausible import fault_of, is_variable_name
 from ainb.variables import KEY_VARIABLES, value_of
 
 __all__ = [
-    "KEY_VARIABLES", "Key", "found", "get", "login", "logout", "require", "use_env_file", "variable", "where",
+    "KEY_VARIABLES", "Key", "check_keyring", "found", "get", "login", "logout", "require", "use_env_file",
+    "variable", "where",
 ]  # fmt: skip
 
 use_env_file = env_file.use
@@ -118,6 +119,18 @@ def where(name: str) -> str | None:
     if env_file.read().get(wanted):
         return env_file.name()
     return "keyring" if wanted in vault.names() else None
+
+
+def check_keyring(name: str) -> None:
+    """Check that `login` can store a key, before anybody types one.
+
+    Args:
+        name: A service or a variable name.
+
+    Raises:
+        ConfigError: There is no keyring.
+    """
+    vault.check(variable(name))
 
 
 def login(name: str, value: str) -> str:

@@ -72,8 +72,17 @@ def read(name: str) -> str | None:
     if name not in names():
         return None
     if name not in _values:
-        _values[name] = _ask(_backend(), "get_password", name)
+        _values[name] = _ask(_backend(name), "get_password", name)
     return _values[name]
+
+
+def check(name: str) -> None:
+    """Check that a value can be stored here under a name.
+
+    Raises:
+        ConfigError: There is no keyring.
+    """
+    _backend(name)
 
 
 def store(name: str, value: str) -> None:
@@ -82,7 +91,7 @@ def store(name: str, value: str) -> None:
     Raises:
         ConfigError: There is no keyring, or it refuses.
     """
-    _ask(_backend(), "set_password", name, value)
+    _ask(_backend(name), "set_password", name, value)
     _write(names() | {name})
     _values[name] = value
 
@@ -95,7 +104,7 @@ def forget(name: str) -> bool:
     """
     if name not in names():
         return False
-    _ask(_backend(), "delete_password", name)
+    _ask(_backend(name), "delete_password", name)
     _write(names() - {name})
     return True
 
@@ -109,20 +118,20 @@ def _ask(backend: Any, method: str, *arguments: str) -> Any:
     raise ConfigError(f"the keyring refused ({kind}); unlock it, or set {arguments[0]} in the environment")
 
 
-def _backend() -> Any:
+def _backend(name: str) -> Any:
     try:
         import keyring
     except ImportError:
         raise ConfigError(
             "keys are kept in the OS keyring, but keyring is not installed; pip install "
-            "'ainb-notebook[keyring]', or set the key in the environment"
+            f"'ainb-notebook[keyring]', or set {name} in the environment"
         ) from None
     backend: Any = keyring.get_keyring()
     with contextlib.suppress(Exception):
         if backend.priority >= LEAST_PRIORITY:
             return backend
     raise ConfigError(
-        "this machine has no keyring that stores keys securely (none, or a plain file); set the key in the "
+        f"this machine has no keyring that stores keys securely (none, or a plain file); set {name} in the "
         "environment"
     )
 

@@ -191,10 +191,11 @@ def family_of(service: str, model: str) -> Family:
             the service from the model name.
         model: The service's own model name, a fine-tune's included.
     """
-    name = model.lower().removeprefix("ft:")
+    name = model.strip().lower().removeprefix("ft:")
     service = service or ("anthropic" if name.startswith("claude") else "openai")
     if service in {"openai", "azure"}:
-        return _first(_OPENAI, name) or UNKNOWN
+        # Gateways in place of OpenAI's own address put the maker in front of the name.
+        return _first(_OPENAI, name.removeprefix("openai/").removeprefix("ft:")) or UNKNOWN
     if service == "anthropic":
         name = name.rpartition("/")[2].rpartition("anthropic.")[2]
         newer = _NEW_CLAUDE if _NEWER_CLAUDE.match(name) else _UNKNOWN_CLAUDE

@@ -126,6 +126,10 @@ class Prices:
         """
         if reply.cost_usd is not None and reply.cost_source == "provider":
             return reply.cost_usd, "provider"
+        return self._list_cost(call, reply, reply.usage)
+
+    def _list_cost(self, call: Call, reply: Reply, usage: Usage) -> tuple[Decimal | None, CostSource]:
+        """The price of a reply with this usage in place of its own, by the lists."""
         request, free = call.request, call.provider.free
         provider, asked = real_name(request.provider, request.model)
         answered = reply.model or asked
@@ -133,7 +137,7 @@ class Prices:
         own = self._own_rates(provider, asked) is not None
         for model in (asked,) if own else (answered, asked):
             batch = call.delivery == "batch"
-            cost, source = self.cost(provider, model, reply.usage, free=free, batch=batch, service_tier=tier)
+            cost, source = self.cost(provider, model, usage, free=free, batch=batch, service_tier=tier)
             if cost is not None:
                 return cost, source
         return None, "unpriced"
@@ -154,7 +158,7 @@ class Prices:
             cache_creation_input_tokens=None,
             cache_creation_1h_input_tokens=None,
         )
-        without = self.reply_cost(call, replace(reply, usage=plain, cost_usd=None, cost_source=None))[0]
+        without = self._list_cost(call, reply, plain)[0]
         return None if without is None else without - reply.cost_usd
 
     def context_window(self, provider: str, model: str) -> int | None:

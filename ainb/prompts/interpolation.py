@@ -12,6 +12,7 @@ from typing import Any
 
 from ainb.errors import InvalidPromptError
 from ainb.messages import Reply
+from ainb.plain import plain_value
 from ainb.prompts.fields import Field, FieldFinder, is_dunder, look_up, nearest
 from ainb.prompts.protected import ProtectedPlaces
 from ainb.prompts.tables import table_text
@@ -137,6 +138,13 @@ def not_a_value(typed: str, value: Any) -> str:
     return f"{{{typed}}} is a {kind}, not a value; it is sent as typed"
 
 
+def _without_arrays(value: Any) -> Any:
+    """The value with lists in place of numpy's arrays, whose ``str`` leaves out most of many values."""
+    if type(value) in {list, tuple, dict} or type(value).__name__ == "ndarray":
+        return plain_value(value)
+    return value
+
+
 def value_text(value: Any, field: str) -> str:
     """Text sent for a value: texts and replies unchanged, tables as schema and first rows, else ``str``.
 
@@ -149,7 +157,7 @@ def value_text(value: Any, field: str) -> str:
         return value.text
     try:
         table = table_text(value)
-        return str(value) if table is None else table
+        return str(_without_arrays(value)) if table is None else table
     except Exception as error:
         raise InvalidPromptError(
             f"the value of {{{field}}} cannot be written as text ({type(error).__name__}); nothing was sent"

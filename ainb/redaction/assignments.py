@@ -99,6 +99,44 @@ _OPTION = (
     rf"[ \t]{{1,4}}[\"']?{_LOOKS_SECRET}{_VALUE}"
 )
 
+# Names that stand apart from their value: commands, declarations with a type, pairs of name and value.
+_ENDING = r"[A-Za-z0-9_.\-]{0,64}?(?i:key|token|secret|password|passwd|pwd)"
+_GAP = r"[ \t]{0,4}"
+_BLANK = r"[ \t]{1,8}"
+_OF = rf"{_GAP}[:=]{_GAP}"
+_QUOTE = r"[\"']"
+_COMMAND = r"(?:\b(?:ENV|ARG|setenv|setx|set[ \t]{1,2}-[A-Za-z]{1,4})|#define)"
+_TYPE = rf"{_GAP}:{_GAP}&?(?:'static[ \t])?(?i:str|string)[?!]?{_GAP}="
+_FUNCTION = r"(?:define|setdefault|setenv|putenv|setProperty|\.set)\("
+_KEY_IN_QUOTES = rf"{_GAP}[\"'`](?={_CHARACTER}{{{KEY_CHARACTERS}}}){_VALUE}"
+_LAST_WORDS = r"(?i:key|token|secret|password)"
+_APART: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (
+        "option value",
+        rf"{_COMMAND}{_BLANK}{_ENDING}{_BLANK}{_QUOTE}?{_LOOKS_SECRET}{_VALUE}",
+        ("ENV ", "ARG ", "setenv ", "setx ", "set -", "#define "),
+    ),
+    (
+        "option value",
+        rf"(?i:identified[ \t]{{1,4}}by|password)[ \t]{{1,4}}'{_VALUE}(?=')",
+        ("IDENTIFIED BY", "identified by", "PASSWORD '", "password '"),
+    ),
+    ("key value", f"{_LAST_WORDS}{_TYPE}{_KEY_IN_QUOTES}", (": str", ":str", "&str", "'static str")),
+    ("key value", f"{_LAST_WORDS}{_GAP}<-{_KEY_IN_QUOTES}", ("<-",)),
+    (
+        "key value",
+        (
+            rf"(?i:name|key){_QUOTE}?{_OF}{_QUOTE}?{_ENDING}{_QUOTE}?,?\s{{1,32}}{_QUOTE}?value{_QUOTE}?"
+            rf"{_OF}{_QUOTE}?{_LOOKS_SECRET}{_VALUE}"
+        ),
+        ("value:", "value=", "value'", 'value"'),
+    ),
+    (
+        "key value",
+        f"{_FUNCTION}{_GAP}{_QUOTE}{_ENDING}{_QUOTE}{_GAP},{_GAP}{_QUOTE}{_VALUE}(?={_QUOTE})",
+        ("define(", "setdefault(", "setenv(", "putenv(", "setProperty(", ".set("),
+    ),
+)
 # Name of the pattern, last word of the name that the value follows, kinds of which one must precede the word,
 # and the fewest characters of a quoted or plain value.
 _NAMED: tuple[tuple[str, str, tuple[str, ...], int], ...] = (
@@ -156,6 +194,7 @@ ASSIGNMENTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         ("machine ",),
     ),
     ("option value", _OPTION, ("--",)),
+    *_APART,
     *(
         (name, _named(word, kinds, shortest=shortest), (word, word.upper(), word.capitalize()))
         for name, word, kinds, shortest in _NAMED

@@ -53,6 +53,10 @@ HOSTILE = {
     "alias to a file": 'aliases = { fast = "local:/etc/passwd" }',
     "alias in the place of a full name": 'aliases = { "local:smollm2" = "openai:gpt-5-mini" }',
     "plugin": 'model = "stranger:m"',
+    "a log of one call": "[tool.ainb.log]\nmax_rows = 1",
+    "a log of a minute": "[tool.ainb.log]\nmax_age_days = 0.0007",
+    "a short log in one line": "log = { max_age_days = 30, content = true }",
+    "a short log by a dotted key": "log.max_rows = 1_000_000",
     "fallback plugin": 'fallback = ["stranger:m"]',
 }
 HARMLESS = {
@@ -69,6 +73,8 @@ HARMLESS = {
     "otel": "otel = true",
     "nothing": 'state = ""\napi_base = ""\nenv_file = ""\nhome = ""\nallow_insecure_http = '
     "false\notel_content = false",
+    "a longer log": "log = { max_rows = 5_000_000, max_age_days = 4000 }",
+    "the usual log": "log = { max_rows = 2_000_000, max_age_days = 400.0, content = true }",
     "stages": 'budget = "5/day"\ncache = false\n[tool.ainb.retry]\nattempts = 2\n[tool.ainb.local]\nslots '
     "= 2",
 }
@@ -122,7 +128,7 @@ def test_the_same_counts_in_a_trusted_folder(clone, name):
     root = clone(HOSTILE[name])
 
     trusted = load_config(environ={"AINB_TRUST": f"/nowhere{os.pathsep}{root}"})
-    assert any(getattr(trusted, option) for option in needs_trust(root))
+    assert any(getattr(trusted, option.partition(".")[0]) for option in needs_trust(root))
 
 
 @pytest.mark.parametrize("name", HARMLESS)
@@ -177,6 +183,18 @@ def test_an_option_without_a_rule_needs_trust(clone, monkeypatch):
     assert set(needs_trust(root)) == {"footer", "local.slots"}
     with pytest.raises(ConfigError, match=r"pyproject\.toml sets footer, which only you may set"):
         load_config(environ={})
+
+
+def test_a_cloned_repository_deletes_no_calls_of_other_projects(clone, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with ainb.Session("scripted:echo") as session:
+        session.map(range(20), "{value}")
+    root = clone("log = { max_rows = 1 }")
+    with pytest.raises(ConfigError, match="deletes calls of other projects"):
+        ainb.Session("scripted:echo")
+    (root / "pyproject.toml").unlink()
+    with ainb.Session("scripted:echo") as session:
+        assert len(session.usage()) == 20
 
 
 def test_most_options_are_free():

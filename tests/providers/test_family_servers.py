@@ -140,3 +140,23 @@ def test_structured_output_is_native_where_the_model_has_it(model, schema):
 )
 def test_a_default_limit_leaves_room_for_thinking(service, model, parameters, room):
     assert thinking_tokens(service, model, parameters) == room
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "openai/gpt-6-luna",
+        "OpenAI/GPT-6-Luna",
+        "gpt-6-luna-2026-09-01",
+        "ft:gpt-6-luna:acme::abc",
+        " gpt-6-luna ",
+    ],
+)
+@pytest.mark.parametrize("service", ["openai", "azure"])
+def test_a_model_has_the_rules_of_its_family_under_every_spelling(service, name):
+    assert family_of(service, name) is family_of("openai", "gpt-6-luna")
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-60", "other/gpt-6-luna", "my-gpt-6-luna", "openai/"])
+def test_another_model_has_no_rules(name):
+    assert family_of("openai", name) is family_of("openai", "unknown")

@@ -77,7 +77,57 @@ def test_what_stands_around_the_line_does_not_matter(wrap):
         assert leaks(wrap.format("«here»").replace("«here»", template), "api_key", forms.KEYS[1]) == []
 
 
+APART = (
+    "ENV «name» «secret»",
+    "ARG «name» «secret»",
+    "setenv «name» «secret»",
+    "setx «name» «secret»",
+    "set -x «name» «secret»",
+    "set -gx «name» '«secret»'",
+    '#define «name» "«secret»"',
+    "private readonly «name»: string = '«secret»';",
+    'let «name»: &str = "«secret»";',
+    'let «name»: String = "«secret»"',
+    'val «name»: String? = "«secret»"',
+    '«name» <- "«secret»"',
+    "- name: «name»\n  value: «secret»",
+    '- name: «name»\n  value: "«secret»"',
+    '{"name": "«name»", "value": "«secret»"}',
+    '<add key="«name»" value="«secret»" />',
+    "define('«name»', '«secret»');",
+    'os.environ.setdefault("«name»", "«secret»")',
+    'System.setProperty("«name»", "«secret»");',
+)
+
+
+@pytest.mark.parametrize("template", APART)
+@pytest.mark.parametrize("name", ["API_KEY", "apiKey", "client_secret", "DB_PASSWORD", "github.token"])
+def test_a_value_apart_from_its_name_is_found(template, name):
+    assert (
+        missed([template], [name], ["Zx81aQ9vT3mN0pL4" + "cR7yWe2k", "5f2d8c1b9e3a4f60" + "7b8c9d0e"]) == []
+    )
+
+
+@pytest.mark.parametrize(
+    "template", ["CREATE USER ann IDENTIFIED BY '«secret»';", "ALTER ROLE ann WITH PASSWORD '«secret»';"]
+)
+def test_a_password_of_sql_is_found(template):
+    assert missed([template], [""], ["Tr0ub" + "4dor&3x", "hunter2" + "hunter2"]) == []
+
+
 NO_SECRETS = (
+    "ENV API_KEY $API_KEY_2",
+    "ARG TOKEN",
+    "set -e; KEY value2 more",
+    "let key: String = String::from(name2)",
+    "token: str = 'default_value_2'",
+    "key <- names(table2)",
+    'name: "key"\n  value: ""',
+    "- name: API_KEY\n  valueFrom:\n    secretKeyRef: {name: x2}",
+    '<add key="TokenLifetime" value="3600" />',
+    "define('MAX_KEY', 'a short value 2')",
+    "cache.set('user_key', user_value_2)",
+    "password 'must have 8 characters and 1 digit'",
     "https://example.org:8080/path@v2",
     "http://localhost:8888/lab/tree/a@b.ipynb",
     "http://[::1]:8080/a@b",

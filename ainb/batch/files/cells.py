@@ -6,19 +6,20 @@ import json
 import re
 from typing import Any
 
-from ainb.plain import is_missing, join_surrogates
+from ainb.plain import is_missing, join_surrogates, plain_value
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _PLAIN_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def cell_text(value: Any) -> str:
-    """Text of a cell: empty for a missing value, JSON for lists and dicts, otherwise the value's ``str``."""
+    """Text of a cell: empty for a missing value, JSON for lists, arrays and dicts, else its ``str``."""
     if isinstance(value, str):
         # Half of a surrogate pair cannot be written in UTF-8.
         return value if value.isascii() else join_surrogates(value)
     if is_missing(value):
         return ""
+    value = plain_value(value)  # an array becomes a list; its `str` leaves out all but a few values
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ainb.batch.files.cells import cell_text
 from ainb.batch.files.table import check_options, distinct_labels, need_module
 from ainb.errors import ConfigError
+from ainb.plain import is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,13 +107,23 @@ class ParquetWriter:
 
 
 def _array(values: list[Any]) -> Any:
-    """Values with their common type; strings if they have none."""
+    """Values with their common type; strings if they have none; null for a missing value that is no float."""
     import pyarrow as pa
 
+    values = [None if not isinstance(value, float) and is_missing(value) else value for value in values]
     try:
-        return pa.array(values)
+        if not _are_dates_and_times(values):
+            return pa.array(values)
     except (pa.ArrowException, OverflowError, TypeError, ValueError):
-        return pa.array([_text(value) for value in values], type=pa.string())
+        pass  # no common type
+    return pa.array([_text(value) for value in values], type=pa.string())
+
+
+def _are_dates_and_times(values: list[Any]) -> bool:
+    """Whether dates stand beside times, whose time of day Arrow would cut off, or two kinds of times."""
+    days = [value for value in values if isinstance(value, dt.date)]
+    kinds = {value.tzinfo is None if isinstance(value, dt.datetime) else "day" for value in days}
+    return len(kinds) > 1
 
 
 def _cast(column: Any, dtype: Any) -> Any:
@@ -138,4 +150,4 @@ def _fitting(value: Any, dtype: Any) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else cell_text(value)
+    return None if is_missing(value) else cell_text(value)

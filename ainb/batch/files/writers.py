@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.batch.files.cells import cell_text, escape_formula
-from ainb.plain import is_missing
+from ainb.plain import is_missing, plain_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,4 +83,4 @@ class JsonLinesWriter:
 
 
 def _plain(value: Any) -> Any:
-    return None if is_missing(value) else value
+    return None if is_missing(value) else plain_value(value)

@@ -14,6 +14,7 @@ from ainb.batch.forecast.layout import ENTRY_TOKENS, Layout, layouts_of
 from ainb.batch.forecast.past_outputs import PastOutputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.source import Source
+from ainb.batch.progress import counted
 from ainb.core import Core
 from ainb.errors import AinbError
 from ainb.messages import Call, Usage
@@ -78,10 +79,10 @@ class Forecast:
     @property
     def text(self) -> str:
         """One line: rows, tokens, price."""
-        number = f" in {self.calls:,} calls" if 0 < self.calls < self.rows else ""
+        calls = f" in {counted(self.calls, 'call')}" if 0 < self.calls < self.rows else ""
         read = f" ({self.tokens_read:,} read from the provider's cache)" if self.tokens_read else ""
         counts = (
-            f"{self.rows:,} rows{number}, about {self.input_tokens:,} tokens in{read} and "
+            f"{counted(self.rows, 'row')}{calls}, about {self.input_tokens:,} tokens in{read} and "
             f"{self.output_tokens:,} out"
         )
         if self.price is None:

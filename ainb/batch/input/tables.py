@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ainb.batch.files.table import need_module
 from ainb.batch.input.source import VALUE, Row, Source, as_row, chosen_positions, items_source
 from ainb.errors import ConfigError
-from ainb.plain import is_missing
+from ainb.plain import is_missing, plain_scalar
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,7 +92,7 @@ def _frame_source(frame: pd.DataFrame) -> Source:
 
     def read(used: Sequence[str]) -> Iterator[Row]:
         wanted = [name for name in used if aliases.get(name, name) in positions]
-        series = [frame.iloc[:, positions[aliases.get(name, name)]] for name in wanted]
+        series = [_cells(frame.iloc[:, positions[aliases.get(name, name)]]) for name in wanted]
         return _rows(wanted, zip(*series, strict=True), len(frame))
 
     return Source(
@@ -105,6 +105,13 @@ def _frame_source(frame: pd.DataFrame) -> Source:
         index=frame.index,
         carry=lambda kept: {name: frame.iloc[:, positions[name]].array for name in kept},
     )
+
+
+def _cells(column: pd.Series[Any]) -> Iterable[Any]:
+    """The cells of a column; numbers of single precision in their shortest form, as pandas shows them."""
+    if str(column.dtype) in {"float16", "float32"}:
+        return map(plain_scalar, column.to_numpy())
+    return column
 
 
 def _dotted(label: Any) -> str | None:

@@ -72,7 +72,7 @@ def cache_tables(session: Session) -> list[Table]:
         ("answers", f"{count(state['entries'])}, {byte_size(state['size_bytes'])}"),
         ("reused", f"{count(state['hits'])} in this session"),
         ("shared with an identical call", count(state["coalesced"])),
-        ("not found, sent", count(state["misses"])),
+        ("not found", count(state["misses"])),
         ("hit rate", percent(state["hit_rate"])),
         ("expires", "never" if ttl is None else f"after {duration(ttl)}"),
     ]

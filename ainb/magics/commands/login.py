@@ -19,6 +19,7 @@ def login(_shell: NotebookShell, arguments: Arguments) -> str:
         ConfigError: There is no way to type the key, no keyring, or the text cannot be a key.
     """
     name = _variable(arguments.words[0])
+    keys.check_keyring(name)
     try:
         # In a kernel this is the front end's password box: the key is neither in the cell nor in its output.
         value = getpass.getpass(f"{name} (is not shown): ")

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import enum
+import functools
 import json
 import re
 import sys
@@ -25,6 +26,7 @@ COLUMN_TYPES = {"string": "string", "integer": "Int64", "number": "Float64", "bo
 # A constant, so that a type checker checks both branches for every Python version.
 READS_TYPING_TYPED_DICTS: bool = sys.version_info >= (3, 12)
 MAX_PROBLEMS = 3
+SHORT_CHARACTERS = 500
 _BOUNDS = re.compile(r"'(?:minimum|maximum|exclusiveMinimum|exclusiveMaximum|multipleOf|enum|const)':")
 # Parts of pydantic's core schema that mean calls of the model's own functions.
 _FUNCTIONS = re.compile(r"'function-|'post_init': '|'post_init': True|'default_factory'|'custom_init': True")
@@ -185,13 +187,19 @@ def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
         raise ConfigError("the JSON schema is empty; give it at least a type")
     validator = kind(schema)
 
-    is_bounded = _BOUNDS.search(repr(schema)) is not None
+    load = functools.partial(load_strictly, refuse_nan=_BOUNDS.search(repr(schema)) is not None)
+
+    def find_problems(text: str) -> str:
+        errors = validator.iter_errors(load(text))
+        return "; ".join([f"{_where(tuple(error.path))}{error.message}" for error in errors][:MAX_PROBLEMS])
+
+    # Many rows have the same short reply, such as a label; jsonschema takes 20 us or more.
+    remembered = functools.lru_cache(maxsize=256)(find_problems)
 
     def check(text: str) -> Any:
-        value = load_strictly(text, refuse_nan=is_bounded)
-        problems = [f"{_where(tuple(error.path))}{error.message}" for error in validator.iter_errors(value)]
-        if problems:
-            raise ValueError("; ".join(problems[:MAX_PROBLEMS]))
+        value = load(text)
+        if problems := (remembered if len(text) <= SHORT_CHARACTERS else find_problems)(text):
+            raise ValueError(problems)
         return value
 
     fields = _fields(schema)

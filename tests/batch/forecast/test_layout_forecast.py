@@ -122,3 +122,18 @@ def test_the_panel_states_both(run):
 
     text = repr(progress_view(progress))
     assert "as one plain message a row" in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "rows_per_call", "begin"),
+    [
+        (1, 1, "1 row, about"),
+        (2, 1, "2 rows, about"),
+        (2, 20, "2 rows in 1 call, "),
+        (3, 2, "3 rows in 2 calls, "),
+    ],
+)
+def test_one_row_and_one_call_are_no_rows_and_calls(run, rows, rows_per_call, begin):
+    _, _, notices = run("openai:gpt-6-luna", "Classify {text}", rows=rows, rows_per_call=rows_per_call)
+
+    assert notices["forecast"].startswith(begin)

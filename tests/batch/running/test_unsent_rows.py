@@ -118,6 +118,17 @@ def test_on_error_raise_names_why_nothing_was_sent(make_session):
         make_session("openai:m").map(ROWS, "{value}", on_error="raise")
 
 
+def test_on_error_raise_names_rows_without_a_record(make_session, monkeypatch, tmp_path, server):
+    monkeypatch.setenv("AINB_REPLAY", "replay")
+    monkeypatch.setenv("AINB_NOTEBOOK", str(tmp_path / "labels.ipynb"))
+    session = make_session("openai:m")
+
+    with pytest.raises(BatchFailedError, match=r"3 of 3 rows were not sent \(3 ReplayMissError\)"):
+        session.map(ROWS[:3], "{value}", on_error="raise")
+    assert set(session.map(ROWS[:3], "{value}")["status"]) == {"rejected"}
+    assert server.hits == 0
+
+
 def test_one_call_without_a_key_has_no_attempt(make_session):
     session = make_session("openai:m")
     with pytest.raises(ConfigError):

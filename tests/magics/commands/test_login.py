@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import sys
 
 import pytest
 
@@ -22,6 +23,7 @@ def stored(monkeypatch):
         held[name] = value
 
     monkeypatch.setattr(keys.vault, "store", store)
+    monkeypatch.setattr(keys.vault, "check", lambda _name: None)
     return held
 
 
@@ -61,3 +63,29 @@ def test_a_key_typed_behind_login_is_not_repeated(stored):
 
 def test_logout_says_what_was_done():
     assert logins.logout(None, Arguments(words=["openai"])) == "OPENAI_API_KEY was not in the keyring"
+
+
+class PlainFile:
+    """A backend that stores keys in a plain file."""
+
+    priority = 0.5
+
+
+class Broken:
+    @property
+    def priority(self):
+        raise RuntimeError("no session bus")
+
+
+@pytest.mark.parametrize(
+    "backend", [PlainFile(), Broken(), None], ids=["plain file", "broken", "not installed"]
+)
+def test_nobody_types_a_key_that_cannot_be_stored(monkeypatch, backend):
+    if backend is None:
+        monkeypatch.setitem(sys.modules, "keyring", None)
+    else:
+        monkeypatch.setattr("keyring.get_keyring", lambda: backend)
+    monkeypatch.setattr(getpass, "getpass", lambda _prompt: pytest.fail("the key was asked for"))
+
+    with pytest.raises(ConfigError, match=r"keyring.*set OPENAI_API_KEY in the environment"):
+        logins.login(None, Arguments(words=["openai"]))

@@ -153,7 +153,7 @@ def test_the_cache_is_shown_and_cleared(terminal):
     out = " ".join(terminal.run("%ai cache").out.split())
 
     assert "reused 1 in this session" in out
-    assert "not found, sent 1" in out
+    assert "not found 1" in out
     assert "hit rate 50%" in out
     assert "expires never" in out
     assert terminal.run("%ai cache clear").out == (
