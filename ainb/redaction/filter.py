@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ainb.fork import Cached
 from ainb.redaction.assignments import ASSIGNMENTS
 from ainb.redaction.split_keys import find_split, may_be_split, may_hold_split, occurrences
 from ainb.redaction.tokens import TOKENS
@@ -43,7 +44,7 @@ class _Rule:
     text: str
     literals: tuple[str, ...]
 
-    @functools.cached_property
+    @Cached
     def pattern(self) -> re.Pattern[str]:
         """The compiled pattern, compiled on first use.
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ainb.clock import Clock
 from ainb.events import Notice, Sink
-from ainb.stores.fork import renew_after_fork
+from ainb.fork import renew_after_fork
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.connection import (
     OPEN_SECONDS,

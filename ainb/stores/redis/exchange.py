@@ -7,13 +7,12 @@ the server does with it.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ainb.fork import new_rlock, renew_after_fork
 from ainb.pipeline.budget import Account
-from ainb.stores.fork import renew_after_fork
 from ainb.stores.redis import money
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import Answered, UnavailableError
@@ -36,12 +35,13 @@ class AccountExchange:
     def __init__(self, client: RedisClient) -> None:
         self._client = client
         self.renew()
-        renew_after_fork(self)
+        self._lock = new_rlock()  # calls come from any thread, answers on the connection's loop
         self.wake: Callable[[], None] = lambda: None
         client.on.heartbeat.append(self._on_heartbeat)
         client.on.disconnected.append(self._on_disconnect)
         client.on.reconnected.append(self._on_reconnect)
         client.on.renamed.append(self._on_rename)
+        renew_after_fork(self)
 
     def renew(self) -> None:
         """Drop all balances; also called in a forked child, where money and calls are the parent's."""
@@ -50,7 +50,6 @@ class AccountExchange:
         self._unconfirmed: deque[Report] = deque()
         self._booked: list[Report] = []
         self._lost_at = float("-inf")
-        self._lock = threading.RLock()  # calls come from any thread, answers on the connection's loop
 
     def _account(self, account: Account) -> SharedAccount:
         shared = self._accounts.get(account)
