@@ -1,8 +1,8 @@
 -- Records a heartbeat of this process, unless it was declared dead: then its money was released, and it needs
 -- a new name.
--- KEYS: 1 peers (sorted set by the time of the last heartbeat, or the negative time when it left), 2 name of the data, 3 set while the data is
--- new, 4 expected (set of processes that have not restored their reservations after a loss of data), 5 set
--- after a time in which the server received no heartbeat at all.
+-- KEYS: 1 peers (sorted set by the time of the last heartbeat, or the negative time when it left), 2 name of the
+-- data, 3 set while the data is new, 4 expected (set of processes that have not restored their reservations
+-- after a loss of data), 5 set after a time in which the server received no heartbeat at all.
 -- ARGV: 1 this process, 2 whether it is new, 3 seconds after which a silent process is dead,
 -- 4 seconds after which it is forgotten, 5 a name for data without one, 6 milliseconds for which such data
 -- counts as new, 7 the name known to this process if the server was restarted or replaced, else "": such a
