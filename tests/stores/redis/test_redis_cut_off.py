@@ -166,23 +166,21 @@ def flush_again_at_once(server, lines):
         pause(seconds)
 
 
-HARMS = [
-    hang_one,
+HARMS = [hang_one, cut_one_repeatedly, lose_replies, flush_while_one_is_away, flush_again_at_once]
+SLOW_HARMS = [
     hang_in_turn,
     hang_in_steps,
-    cut_one_repeatedly,
     cut_all_at_random,
-    lose_replies,
     lose_reports,
     freeze_server,
     freeze_server_for_long,
-    flush_while_one_is_away,
     flush_and_cut,
-    flush_again_at_once,
 ]
 
 
-@pytest.mark.parametrize("harm", HARMS)
+@pytest.mark.parametrize(
+    "harm", [*HARMS, *(pytest.param(harm, marks=pytest.mark.slow) for harm in SLOW_HARMS)]
+)
 def test_processes_that_are_cut_off_do_not_pass_the_limit(server, join, harm):
     sessions, lines = zip(*(join() for _ in range(3)), strict=True)
     for session in sessions:

@@ -100,7 +100,7 @@ s.close()
 """
 
 
-@pytest.mark.parametrize("seconds", [0, 3, 6])
+@pytest.mark.parametrize("seconds", [0, *(pytest.param(long, marks=pytest.mark.slow) for long in (3, 6))])
 @pytest.mark.parametrize("loss", ["none", "FLUSHALL", "FLUSHDB"])
 def test_a_process_that_is_stopped_while_the_data_is_lost(server, tmp_path, join, loss, seconds):
     held = spawn(server, tmp_path / "held", HELD)
@@ -129,6 +129,7 @@ def test_a_process_that_is_stopped_while_the_data_is_lost(server, tmp_path, join
     assert 9.5 <= paid + count / 10 <= 10 + 1e-9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wait_seconds", [0, 1.5])  # before and after it hears of its death
 def test_a_process_that_was_stopped_for_long_uses_no_drawn_money(server, tmp_path, join, wait_seconds):
     held = spawn(server, tmp_path / "held", HELD.replace("await reserve(1)", "await reserve('0.01')"))
@@ -158,6 +159,7 @@ def test_a_process_that_has_never_reached_a_hanging_server_has_no_money(server, 
         line.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_refuses_connections_for_long_costs_no_call_and_no_money(server, join):
     one, two = join(), join()
     ledgers = [session.core.stages.ledger for session in (one, two)]
@@ -177,6 +179,7 @@ def test_a_server_that_refuses_connections_for_long_costs_no_call_and_no_money(s
     assert (4 + sum(late)) <= 100
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs_for_long_leaves_no_money_to_use(server, join):
     session = join()
     ledger = session.core.stages.ledger
