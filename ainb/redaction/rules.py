@@ -6,11 +6,11 @@ Otherwise a pattern is run if one of its literals occurs.
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from ainb.fork import Cached
 from ainb.redaction.assignments import ASSIGNMENTS
 from ainb.redaction.tokens import TOKENS
 
@@ -33,7 +33,7 @@ class Rule:
     text: str
     literals: tuple[str, ...]
 
-    @functools.cached_property
+    @Cached
     def pattern(self) -> re.Pattern[str]:
         """The compiled pattern, compiled on first use.
 

@@ -54,7 +54,7 @@ def test_the_value_of_a_cookie_is_found(template):
 
 
 @pytest.mark.parametrize(
-    "login", ["ann:" + "hunter2x9", "a:b2" + "c4d6", "robot$x:" + run(32), "ab:" + run(9)]
+    "login", ["ann:" + "hunter2x9", "a:b2" + "c4d6e8f", "robot$x:" + run(32), "ab:" + run(9)]
 )
 @pytest.mark.parametrize(
     "template",
