@@ -102,7 +102,7 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
         "netrc password",
         (
             r"(?:machine\s{1,8}\S{1,128}|default(?=\s{1,8}login))\s{1,8}"
-            r"(?:(?:login|account|port)\s{1,8}\S{1,128}\s{1,8}){0,3}(?:password|passwd)\s{1,8}(?P<secret>\S{3,128})"
+            r"(?:(?:login|account|port)\s{1,8}\S{1,128}\s{1,8}){0,3}(?:password|passwd)\s{1,8}(?![$%<{])(?P<secret>\S{3,128})"
         ),
         ("password", "passwd"),
     ),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 ORDINARY = (
+    "f'machine {host} login {self.user} password {self.password}'",
+    "machine example.org login ann password $PW",
     "mysql -p",
     "mysql -u root -p",
     "mysql -u root -p shop",
