@@ -66,7 +66,7 @@ ORDINARY = (
     "2001:db8:85a3:8d3:1319:8a2e:370:7348",
     "fe80::1ff:fe23:4567:890a",
     "::1:5432:x",
-    "root:x:0:0:root:/root:/bin/bash",
+    "daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin",
     "ann:x:1000:1000:Ann,,,:/home/ann:/bin/zsh",
     "localhost:5432",
     "localhost:5432:localhost:5432",
