@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import weakref
 from random import Random
 
 from ainb.clock import Clock
+from ainb.fork import renew_after_fork
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
@@ -35,7 +34,7 @@ class CallIds:
         self._millisecond = -1
         self._tail = 0
         self._drawn: list[int] = []
-        _MADE.add(self)
+        renew_after_fork(self)
 
     def __call__(self) -> str:
         """Make the next id."""
@@ -47,8 +46,8 @@ class CallIds:
         value, tail = self._millisecond << _RANDOM_BITS | self._tail, _PAIRS
         return "".join([tail[value >> shift & 1023] for shift in _SHIFTS])
 
-    def forget(self) -> None:
-        """Draw new random bits for the next id."""
+    def renew(self) -> None:
+        """Draw new random bits in a forked child; otherwise it would continue from the parent's number."""
         self._millisecond = -1
         self._drawn.clear()
 
@@ -61,13 +60,3 @@ class CallIds:
 
 
 _SHIFTS = tuple(range(120, -1, -10))
-_MADE: weakref.WeakSet[CallIds] = weakref.WeakSet()
-
-
-def _forget_after_fork() -> None:
-    # Otherwise parent and child would continue from the same number.
-    for ids in _MADE:
-        ids.forget()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)

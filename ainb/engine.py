@@ -10,31 +10,35 @@ import asyncio
 import atexit
 import contextlib
 import contextvars
-import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from ainb.errors import AinbError
 from ainb.event_loop import CALLS_IN_FLIGHT
+from ainb.fork import new_event, new_lock, pause_at_fork, renew_after_fork
 from ainb.job import Job
 
 T = TypeVar("T")
 
 SHUTDOWN_SECONDS = 2.0
+# Longest pause of the loop; the copy of a large process takes about a second.
+HOLD_SECONDS = 10.0
 
 
 class Engine:
     """The thread and its loop, created on first use and again in a forked child."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._ending = False
         self._jobs: set[Job[Any]] = set()
         self._closers: list[Callable[[], Awaitable[None]]] = []
-        os.register_at_fork(after_in_child=self._forget)
+        self._pauses: dict[int, threading.Lock] = {}  # by thread that forks
+        renew_after_fork(self)
+        pause_at_fork(self, first=True)
         atexit.register(self.shutdown)
 
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -86,6 +90,33 @@ class Engine:
         """Await `closer` on the loop before the process ends."""
         self._closers.append(closer)
 
+    def pause(self, timeout_seconds: float) -> bool:
+        """Hold the loop between two callbacks, so that no import or statement is half done in a fork."""
+        reached, ended = new_lock(), new_lock()
+        reached.acquire()
+        ended.acquire()
+        self._pauses[threading.get_ident()] = ended
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or not thread.is_alive() or self.is_current():
+            return True
+        with contextlib.suppress(RuntimeError):  # closed at this moment
+            loop.call_soon_threadsafe(_hold, reached, ended)
+            if not reached.acquire(timeout=timeout_seconds):
+                self.resume()
+                return False
+        return True
+
+    def resume(self) -> None:
+        """Let the loop continue; called by the thread that paused it."""
+        self._pauses.pop(threading.get_ident()).release()
+
+    def renew(self) -> None:
+        """Forget the parent's loop in a forked child; its jobs fail when they are waited for."""
+        for job in list(self._jobs):
+            job.renew()
+        self._pauses.clear()
+        self._forget()
+
     def shutdown(self) -> None:
         """Run the closers and end the loop; a later submit starts a new one."""
         loop, thread = self._loop, self._thread
@@ -115,7 +146,7 @@ class Engine:
 
     def _start(self) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
         loop, jobs = asyncio.new_event_loop(), set[Job[Any]]()
-        ready = threading.Event()
+        ready = new_event()
 
         def main() -> None:
             try:
@@ -151,10 +182,16 @@ class Engine:
             job._fail_if_pending()  # noqa: SLF001 - part of Job's protocol
 
     def _forget(self) -> None:
-        self._lock = threading.Lock()
         self._loop = None
         self._thread = None
         self._jobs = set()
+
+
+def _hold(reached: threading.Lock, ended: threading.Lock) -> None:
+    reached.release()
+    # Locks instead of events: an event's inner lock may be held in the child, where the pause is ended too.
+    if ended.acquire(timeout=HOLD_SECONDS):
+        ended.release()
 
 
 ENGINE = Engine()

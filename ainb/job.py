@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from ainb.errors import AinbError, CallInterrupted
 from ainb.event_loop import CALLS_IN_FLIGHT, Contained, original
+from ainb.fork import free_in_child
 
 T = TypeVar("T")
 
@@ -112,6 +113,10 @@ class Job(Generic[T]):
         except asyncio.CancelledError:
             self.cancel()
             raise
+
+    def renew(self) -> None:
+        """Free the lock of the future in a forked child, where the job's thread does not exist."""
+        free_in_child(self._future._condition)  # noqa: SLF001 - another thread may have held it
 
     def _start(self, context: contextvars.Context) -> None:
         work = self._work

@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import json
 import re
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from ainb.errors import AinbError
+from ainb.fork import new_lock
 from ainb.identity_cache import cached_by_identity
 from ainb.messages import Message, ReplySchema, Request
 
@@ -210,7 +210,7 @@ def _cut(text: str, stop: int) -> int:
 
 
 _loaded: dict[str, tiktoken.Encoding] = {}
-_loading = threading.Lock()
+_loading = new_lock()
 
 
 def _encoding(name: str) -> tiktoken.Encoding:

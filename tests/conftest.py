@@ -23,6 +23,8 @@ LONG_FILES = (
     "test_faults_at_any_moment.py",
     "test_csv_properties.py",
     "test_redis_scripts.py",
+    "test_redis_held_up.py",
+    "test_redis_cut_off.py",
     "test_nothing_leaks.py",
     "test_panels_browser.py",
     "test_notebooks.py",

@@ -109,6 +109,8 @@ PROMISES = (
             f"{REDIS}/test_redis_processes.py::test_four_processes_share_a_day_budget_and_never_pass_it",
             f"{REDIS}/test_redis_kills.py",
             f"{REDIS}/test_redis_loss.py",
+            f"{REDIS}/test_redis_cut_off.py",
+            f"{REDIS}/test_redis_held_up.py",
         ),
     ),
     Promise(

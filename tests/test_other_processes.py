@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 
@@ -112,6 +113,35 @@ def test_forked_workers_use_the_session_of_their_parent(shared):
     assert len(session.usage()) == 14
     assert spent.reserved_usd == 0
     assert abs(float(spent.spent_usd) - session.usage()["cost_usd"].sum()) < 1e-9
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_workers_that_are_forked_while_other_threads_of_the_parent_ask(shared):
+    session, server = shared
+    is_over, asked = threading.Event(), []
+
+    def ask(name):
+        while not is_over.is_set():
+            asked.append(session.ask(f"{name} {len(asked)}").text)
+
+    threads = [threading.Thread(target=ask, args=(name,)) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    found = []
+    for turn in range(5):
+        with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("fork")) as pool:
+            jobs = [pool.submit(ask_in_child, f"{turn}/{number}") for number in range(6)]
+            found += [job.result(60)[0] for job in jobs]
+    is_over.set()
+    for thread in threads:
+        thread.join(60)
+    rows = session.usage()
+
+    assert found == [f"{turn}/{number}" for turn in range(5) for number in range(6)]
+    assert len(rows) == 1 + len(found) + len(asked)
+    assert session.budget_status()[0].reserved_usd == 0
+    assert abs(float(session.budget_status()[0].spent_usd) - rows["cost_usd"].sum()) < 1e-9
+    assert server.hits == len(rows)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])

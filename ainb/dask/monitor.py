@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import sys
-import threading
 import weakref
 from decimal import Decimal
 from typing import Any
@@ -16,6 +15,7 @@ from ainb.core import Core
 from ainb.dask.reports import PartitionReport, add_up
 from ainb.dask.runs import PartitionedRun
 from ainb.engine import ENGINE
+from ainb.fork import new_event
 
 NANO = Decimal(1_000_000_000)
 
@@ -40,7 +40,7 @@ class RunMonitor:
     ) -> None:
         self.run = run
         self.progress = Progress(title=title, model=model)
-        self.ended = threading.Event()
+        self.ended = new_event()
         self._core = weakref.ref(core)
         self._watcher = watcher
         self._reporter: ProgressReporter | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from ainb.core import Core
 from ainb.dask.reporter import current_worker, dispatch
 from ainb.dask.runs import FOLDER, PartitionedRun
 from ainb.errors import AinbError, ConfigError
+from ainb.fork import new_lock
 from ainb.runtime import Runtime
 from ainb.stores.files import make_folders
 from ainb.stores.local import default_home
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.5
 GONE = frozenset({"cancelled", "released", "forgotten"})
 
 _cores: list[tuple[Config, Core]] = []
-_making = threading.Lock()
+_making = new_lock()
 
 
 def process_core(config: Config, run: PartitionedRun) -> Core:

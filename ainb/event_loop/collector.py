@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 from collections.abc import Iterator
+
+from ainb.fork import renew_after_fork
 
 # Twice the objects of a row in flight; the threshold is this number times the rows in flight.
 ROW_OBJECTS = 160
@@ -58,6 +59,10 @@ class Collector:
             self._asked.remove(wanted)
         self._fit()
 
+    def renew(self) -> None:
+        """`put_back` in a forked child, where the batches of the parent do not run."""
+        self.put_back()
+
     def put_back(self) -> None:
         """Restore the usual threshold, unless the user has changed it since."""
         self._asked.clear()
@@ -95,6 +100,10 @@ class CallsInFlight:
         self._room_for = FEW_CALLS
         self._held: int | None = None
 
+    def renew(self) -> None:
+        """`clear` in a forked child, where the calls of the parent do not run."""
+        self.clear()
+
     def begin(self) -> None:
         """Register a call."""
         self._count += 1
@@ -119,12 +128,5 @@ class CallsInFlight:
 
 COLLECTOR = Collector()
 CALLS_IN_FLIGHT = CallsInFlight(COLLECTOR)
-
-
-def _forget_after_fork() -> None:
-    # Batches and calls of the parent do not run in a forked child.
-    COLLECTOR.put_back()
-    CALLS_IN_FLIGHT.clear()
-
-
-os.register_at_fork(after_in_child=_forget_after_fork)
+renew_after_fork(COLLECTOR)
+renew_after_fork(CALLS_IN_FLIGHT)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import contextvars
 import functools
-import os
 import sys
 import threading
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from ainb.event_loop.user_code import carried
+from ainb.fork import renew_after_fork
 
 T = TypeVar("T")
 
@@ -119,7 +119,11 @@ class UserThreads:
     def __init__(self, name: str) -> None:
         self._name = name
         self._idle: list[UserThread] = []
-        os.register_at_fork(after_in_child=self._idle.clear)
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Forget the idle threads in a forked child, which does not have them."""
+        self._idle.clear()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run `work` in a thread with the caller's context variables, and wait for its result.

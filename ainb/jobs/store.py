@@ -8,9 +8,9 @@ lost.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from ainb.errors import AinbError
 from ainb.jobs.record import JobRecord, State
 from ainb.jobs.run_lock import hold_lock
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import close_with, transaction
+from ainb.stores.sqlite import PausedConnection, transaction
 
 FOLDER = "jobs"
 FILE_NAME = "jobs.sqlite3"
@@ -74,16 +74,11 @@ class JobStore:
 
     def __init__(self, home: Path) -> None:
         self.folder = home / FOLDER
-        self._lock = threading.Lock()
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             path = self.folder / FILE_NAME
             make_private(path)
-            self._db = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._close = close_with(self._db, self)
-            self._db.execute("PRAGMA synchronous = FULL")
+            self._connection = PausedConnection(functools.partial(_connect, path))
             self._migrate()
         except (OSError, sqlite3.Error) as error:
             raise AinbError(
@@ -163,8 +158,8 @@ class JobStore:
             "SELECT record FROM jobs WHERE (:run_id IS NULL OR run_id = :run_id) "
             "AND (NOT :is_open OR state <> :merged)"
         )
-        with self._lock:
-            found = self._db.execute(
+        with self._connection as db:
+            found = db.execute(
                 f"{query} ORDER BY planned_at DESC, job_uuid DESC",
                 {"run_id": run_id, "is_open": is_open, "merged": State.MERGED},
             ).fetchall()
@@ -186,8 +181,8 @@ class JobStore:
 
     def requests(self, job_uuid: str) -> list[PlannedRequest]:
         """The requests of an open job, in the order of its file."""
-        with self._lock:
-            found = self._db.execute(
+        with self._connection as db:
+            found = db.execute(
                 "SELECT custom_id, row_key, claim, estimate_pico_usd FROM requests"
                 " WHERE job_uuid = ? ORDER BY number",
                 (job_uuid,),
@@ -224,21 +219,20 @@ class JobStore:
 
     def close(self) -> None:
         """Close the database."""
-        with self._lock:
-            self._close()
+        self._connection.close()
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
-        with self._lock:
-            row: tuple[Any, ...] | None = self._db.execute(query, values).fetchone()
+        with self._connection as db:
+            row: tuple[Any, ...] | None = db.execute(query, values).fetchone()
         return row
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, transaction(self._db):
-            yield self._db
+        with self._connection as db, transaction(db):
+            yield db
 
     def _migrate(self) -> None:
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        (version,) = self._one("PRAGMA user_version") or (0,)
         if version > SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"it was written by a newer ainb, version {version} of its tables")
         if version == SCHEMA_VERSION:  # no write, so that opening needs no lock
@@ -253,13 +247,19 @@ class JobStore:
         # SQLite does not wait for a lock here, and two kernels may create the file at the same time.
         for attempt in range(LOCKED_TRIES):
             try:
-                self._db.execute("PRAGMA journal_mode = WAL")
+                self._one("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError:
                 if attempt == LOCKED_TRIES - 1:
                     raise
                 SYSTEM_CLOCK.block(LOCKED_SECONDS)
             else:
                 return
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA synchronous = FULL")
+    return db
 
 
 def _encode(job: JobRecord) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import threading
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ainb.fork import new_lock
 from ainb.panels.view import Chart
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Span = tuple[dt.datetime, dt.datetime]
 # Each has a contrast of 3 : 1 or more with both white and the dark theme's #111.
 COLOURS = ("#2f86d6", "#d1672f", "#3b9a5f", "#a766c9", "#b58900", "#c2577f", "#5f8a94", "#808080")
 # Text layout in matplotlib uses shared caches that are not safe for concurrent threads.
-_LOCK = threading.Lock()
+_LOCK = new_lock()
 
 
 @dataclass(frozen=True, slots=True)

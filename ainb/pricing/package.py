@@ -5,13 +5,13 @@ Importing the package takes half a second, so it is imported only when such a pr
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from ainb.fork import new_event, new_lock
 from ainb.messages import Usage
 from ainb.pricing.rates import Rates
 from ainb.pricing.snapshot import RATE_NAMES, make_rates
@@ -106,8 +106,8 @@ def find_model(service: str | None, model: str) -> tuple[PricedProvider, ModelIn
         return None
 
 
-LOADED = threading.Event()
-_loading = threading.Lock()
+LOADED = new_event()
+_loading = new_lock()
 
 
 def load_package() -> DataSnapshot:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import bisect
 import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+
+from ainb.fork import Cached
 
 Region = tuple[int, int]
 
@@ -54,15 +55,15 @@ class ProtectedPlaces:
         before = self._text[self._text.rfind("\n", 0, start) + 1 : start]
         return not behind.strip() and not before.strip(" \t>")
 
-    @cached_property
+    @Cached
     def _fences(self) -> list[Region]:
         return list(_find_fences(self._text))
 
-    @cached_property
+    @Cached
     def _math(self) -> list[Region]:
         return _merge([*_dollar_math(self._text), *_bracket_math(self._text)])
 
-    @cached_property
+    @Cached
     def _arguments(self) -> frozenset[int]:
         return frozenset(_command_arguments(self._text))
 

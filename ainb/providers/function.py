@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from ainb.errors import ConfigError
 from ainb.event_loop import USER_THREADS, Contained, carried, is_plain
+from ainb.fork import renew_after_fork
 from ainb.messages import Call, Reply, Request
 from ainb.plain import plain_value
 
@@ -49,6 +50,7 @@ class FunctionProvider:
         self._is_async = inspect.iscoroutinefunction(function)
         self.takes_output_limit = _takes(function, "max_tokens")
         self._pool: ThreadPoolExecutor | None = None
+        renew_after_fork(self)
 
     def body(self, request: Request) -> dict[str, Any]:
         """Name, prompt and parameters of the function call."""
@@ -95,6 +97,10 @@ class FunctionProvider:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=False)
+
+    def renew(self) -> None:
+        """Start with a new thread pool in a forked child: the threads of the parent's do not exist there."""
+        self._pool = None
 
     async def _in_thread(self, work: Callable[[], Any]) -> Any:
         if self._pool is None:

@@ -1,8 +1,7 @@
 """Redaction filter: finds secrets and keeps them out of prompts, errors, logs, journals and cassettes.
 
 It finds two kinds: the values of key variables in the environment, and texts that match one of many patterns
-of secrets. A secret is a long run without blanks, and most texts contain no such run, so that one fast check
-is enough. Otherwise a pattern is run if one of its literals occurs.
+of secrets.
 """
 
 from __future__ import annotations
@@ -12,12 +11,18 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from ainb.redaction.assignments import ASSIGNMENTS
+from ainb.redaction.rules import (
+    MIN_KEY_CHARACTERS,
+    ORDER,
+    RULES,
+    Rule,
+    has_long_run,
+    rules_for,
+    rules_for_short,
+)
 from ainb.redaction.split_keys import find_split, may_be_split, may_hold_split, occurrences
-from ainb.redaction.tokens import TOKENS
 from ainb.variables import KEY_VARIABLES, OTHER_KEY_VARIABLES
 
 # The mapping under os.environ: with os.environ itself, each unset variable raises and catches an error, which
@@ -26,85 +31,21 @@ _table: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
 _table_name: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
 # Variable name to its key in that mapping.
 _variables = {name: _table_name(name) for name in (*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES)}
-MIN_KEY_CHARACTERS = 16
-# After this many secrets of a kind the rest of the text counts as one secret; after this many long runs the
-# text is searched as a whole.
+# After this many secrets of a kind the rest of the text counts as one secret.
 MAX_MATCHES = 10_000
-MAX_RUNS = 1_000
 _MIN_DISTINCT = 8
 _PLACEHOLDER = re.compile(
     r"your|example|placeholder|changeme|change_me|dummy|\.\.\.|xxxx|0000|<|>|\$\{", re.IGNORECASE
 )
 
 
-@dataclass(frozen=True, eq=False)
-class _Rule:
-    name: str
-    text: str
-    literals: tuple[str, ...]
-
-    @functools.cached_property
-    def pattern(self) -> re.Pattern[str]:
-        """The compiled pattern, compiled on first use.
-
-        Most patterns are never used, and compiling all of them takes 100 ms.
-        """
-        return re.compile(self.text)
-
-
-_TOKEN_RULES = tuple(_Rule(*row) for row in TOKENS)
-_NAMED_RULES = tuple(_Rule(*row) for row in ASSIGNMENTS)
-_RULES = (*_TOKEN_RULES, *_NAMED_RULES)
-_ORDER = {rule: place for place, rule in enumerate(_RULES)}
-_Literals = tuple[tuple[str, _Rule], ...]
-
-
-def _gated(rules: Iterable[_Rule], gates: str, *, lower: bool = False) -> tuple[tuple[str, _Literals], ...]:
-    """Group literals by a character that all of them contain: one search for it replaces many."""
-    groups: dict[str, dict[tuple[str, _Rule], None]] = {}
-    for rule in rules:
-        for literal in rule.literals:
-            gate = next((gate for gate in gates if gate in literal), "")
-            groups.setdefault(gate, {})[literal.lower() if lower else literal, rule] = None
-    return tuple((gate, tuple(literals)) for gate, literals in groups.items())
-
-
-# A literal of a token is part of it, and so of a long run; a name stands beside its value, in upper or lower
-# case.
-_BESIDE = _gated(_NAMED_RULES, ":", lower=True)
-_INSIDE = _gated(_TOKEN_RULES, "-_.=")
-_ENDS = bytes(byte for byte in range(256) if chr(byte) in "\"'`,;()[]{}<>\\" or byte <= 32)  # noqa: PLR2004 - blank and controls
-# Characters that a secret may contain become "a"; blanks, quotes, brackets, commas and semicolons end a run.
-_RUNS = bytes(32 if byte in _ENDS else 97 for byte in range(256))
-_LONG_RUN = b"a" * MIN_KEY_CHARACTERS
-# Secrets that need not be a long run: a value in .env form, a password, the content of a PEM block.
-_ASSIGNED = tuple(
-    (f"{literal}=", rule)
-    for rule in _NAMED_RULES
-    if rule.name.endswith(" value")
-    for literal in rule.literals
-    if literal.isupper()
-)
-_SHORT_NAMES = tuple(
-    (literal.lower(), rule)
-    for rule in _NAMED_RULES
-    if rule.name in {"password value", "authorization value"}
-    for literal in rule.literals[:1]
-)
-_SHORT_FORMS = tuple(
-    (literal, rule)
-    for rule in _NAMED_RULES
-    if rule.name in {"curl password", "netrc password", "option value", "private key"}
-    for literal in rule.literals
-)
-(_URL_RULE,) = (rule for rule in _NAMED_RULES if rule.name == "password in a URL")
 _remembered: dict[str, str] = {}
 PATTERNS: tuple[tuple[str, re.Pattern[str]], ...]
 
 
 def __getattr__(name: str) -> Any:
     if name == "PATTERNS":
-        return tuple((rule.name, rule.pattern) for rule in _RULES)
+        return tuple((rule.name, rule.pattern) for rule in RULES)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -119,16 +60,16 @@ def find(text: str) -> list[tuple[int, int, str]]:
         of the variable with this value.
     """
     raw = text.encode("utf-8", "replace")
-    rules = _rules_for(raw) if _LONG_RUN in raw.translate(_RUNS) else _rules_for_short(text)
+    rules = rules_for(raw) if has_long_run(raw) else rules_for_short(text)
     found = find_known(text)
     # In the order of the rules: of two names for one place the first counts, and a token's name is more
     # specific than that of an assignment.
-    for rule in sorted(set(rules), key=_ORDER.__getitem__):
+    for rule in sorted(set(rules), key=ORDER.__getitem__):
         found += _matches(rule, text)
     return _without_overlap(found) if found else found
 
 
-def _matches(rule: _Rule, text: str) -> list[tuple[int, int, str]]:
+def _matches(rule: Rule, text: str) -> list[tuple[int, int, str]]:
     group = "secret" if "secret" in rule.pattern.groupindex else 0
     matches = itertools.islice(rule.pattern.finditer(text), MAX_MATCHES)
     found = [(*match.span(group), rule.name) for match in matches]
@@ -139,7 +80,7 @@ def _matches(rule: _Rule, text: str) -> list[tuple[int, int, str]]:
 
 def may_hold(text: str) -> bool:
     """Fast pre-check: whether `find` may find something."""
-    if _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS) or _rules_for_short(text):
+    if has_long_run(text.encode("utf-8", "replace")) or rules_for_short(text):
         return True
     if len(text) < MIN_KEY_CHARACTERS or not may_be_split(text.strip()):
         return False
@@ -158,7 +99,7 @@ def find_known(text: str, values: Mapping[str, str] | None = None) -> list[tuple
     # Most texts are too short or too plain to contain a key.
     if len(text) < MIN_KEY_CHARACTERS:
         return []
-    if may_be_split(text.strip()) or _LONG_RUN in text.encode("utf-8", "replace").translate(_RUNS):
+    if may_be_split(text.strip()) or has_long_run(text.encode("utf-8", "replace")):
         return find_values(text, secret_values() if values is None else values)
     return []
 
@@ -228,46 +169,6 @@ def is_secret(value: str) -> bool:
     """Whether a key variable's value is long and varied enough to be a key, and not a placeholder."""
     long_enough = len(value) >= MIN_KEY_CHARACTERS and len(set(value)) >= _MIN_DISTINCT
     return long_enough and _PLACEHOLDER.search(value) is None
-
-
-def _rules_for(raw: bytes) -> list[_Rule]:
-    """The rules with a literal that occurs."""
-    # As text, in which literals are found three times as fast as in bytes; one character per byte gives the
-    # same result for ASCII literals.
-    lowered, runs = raw.lower().decode("latin-1"), _long_runs(raw).decode("latin-1")
-    return [*_of_literals(_BESIDE, lowered), *_of_literals(_INSIDE, runs)]
-
-
-def _of_literals(groups: tuple[tuple[str, _Literals], ...], text: str) -> list[_Rule]:
-    return [
-        rule for gate, literals in groups if gate in text for literal, rule in literals if literal in text
-    ]
-
-
-def _rules_for_short(text: str) -> list[_Rule]:
-    """The rules that may find something in a text without a long run."""
-    rules = [rule for literal, rule in _SHORT_FORMS if literal in text]
-    if "=" in text or ":" in text or ">" in text:
-        lowered = text.lower()
-        rules += [rule for literal, rule in _SHORT_NAMES if literal in lowered]
-        rules += [rule for literal, rule in _ASSIGNED if literal in text]
-        if "@" in text and "://" in text:
-            rules.append(_URL_RULE)
-    return rules
-
-
-def _long_runs(raw: bytes) -> bytes:
-    """The runs that are long enough for a key, separated by blanks; most texts have none."""
-    shape = raw.translate(_RUNS)
-    runs: list[bytes] = []
-    at = shape.find(_LONG_RUN)
-    while at >= 0:
-        if len(runs) == MAX_RUNS:
-            return b" ".join([*runs, raw[at:]])
-        end = shape.find(b" ", at)
-        runs.append(raw[at:] if end < 0 else raw[at:end])
-        at = -1 if end < 0 else shape.find(_LONG_RUN, end)
-    return b" ".join(runs)
 
 
 def find_values(text: str, values: Mapping[str, str]) -> list[tuple[int, int, str]]:

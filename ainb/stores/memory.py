@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from ainb.errors import ConfigError
+from ainb.fork import new_lock, renew_after_fork
 from ainb.stores.base import MEMORY_BYTES, StoreStats
-from ainb.stores.fork import renew_after_fork
 
 ENTRY_OVERHEAD_BYTES = 300
 
@@ -38,7 +37,7 @@ class MemoryStore:
         self._max_bytes = max_bytes
         self._items: OrderedDict[str, _Item] = OrderedDict()
         self._size_bytes = 0
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         renew_after_fork(self)
 
     def __len__(self) -> int:
@@ -109,8 +108,8 @@ class MemoryStore:
             self._remove(name)
 
     def renew(self) -> None:
-        """Replace the lock in a forked child: a lock held by another thread would never be released."""
-        self._lock = threading.Lock()
+        """Count the sizes again in a forked child: another thread may have been in the middle of a change."""
+        self._size_bytes = sum(item.size_bytes for item in self._items.values())
 
     def _remove(self, name: str) -> None:
         item = self._items.pop(name, None)

@@ -4,6 +4,11 @@ Rows: SQLite releases the interpreter lock for every step of a statement and mus
 busy event loop that takes up to 5 ms (`sys.getswitchinterval`), and ``executemany`` steps once per row. A
 statement of many rows steps once for all of them, and the event loop keeps running.
 
+Forks: SQLite keeps the locks of a process in its memory. A child that is forked while a connection is open,
+even an idle one, takes the parent's locks for its own when it opens the same file: it then works without a
+lock, or waits forever for one that nobody in its process holds. So connections are closed before a fork and
+opened again when they are used; see `PausedConnection`.
+
 Owners: each process locks a file of its own, and the system releases the lock when the process dies. Unlike a
 process id or a heartbeat, this works across containers, suspended laptops and clock changes.
 """
@@ -21,6 +26,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ainb.fork import new_lock, pause_at_fork, renew_after_fork
 from ainb.stores.files import make_folders, try_lock
 
 # Connections opened before a fork: SQLite must neither use nor close them in the child.
@@ -62,6 +68,79 @@ def _close_connection(connection: sqlite3.Connection, process: int) -> None:
         return
     with contextlib.suppress(sqlite3.Error):
         connection.close()
+
+
+class PausedConnection:
+    """A connection for one thread at a time, closed while the process is copied; for a ``with`` block.
+
+    It is opened when it is first used, and again by the first use after a fork, in parent and child.
+
+    Args:
+        connect: Opens the connection, with ``check_same_thread=False``; must not refer to the owner of this
+            object, which else is not freed at once.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._lock = new_lock()
+        self._db: sqlite3.Connection | None = None
+        self._close_db: Callable[[], None] = _do_nothing
+        self._is_closed = False
+        pause_at_fork(self)
+        renew_after_fork(self)
+
+    def __enter__(self) -> sqlite3.Connection:
+        """Wait for other threads, and return the connection.
+
+        Raises:
+            sqlite3.Error, OSError: It cannot be opened, or `close` was called.
+        """
+        self._lock.acquire()
+        try:
+            return self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+    def close(self) -> None:
+        """Close the connection for good, after the use under way."""
+        with self._lock:
+            self._is_closed = True
+            self._drop()
+
+    def pause(self, timeout_seconds: float) -> bool:
+        """Close the connection, and hold up uses until `resume`."""
+        if not self._lock.acquire(timeout=timeout_seconds):
+            return False
+        self._drop()
+        return True
+
+    def resume(self) -> None:
+        """Let uses continue, with a new connection."""
+        self._lock.release()
+
+    def renew(self) -> None:
+        """Forget the parent's connection in a forked child, if it was in use at the fork."""
+        self._drop()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._is_closed:
+            raise sqlite3.ProgrammingError("Cannot operate on a closed database.")
+        if self._db is None:
+            self._db = self._connect()
+            self._close_db = close_with(self._db, self)
+        return self._db
+
+    def _drop(self) -> None:
+        self._close_db()
+        self._db, self._close_db = None, _do_nothing
+
+
+def _do_nothing() -> None:
+    """Do nothing: there is no connection to close."""
 
 
 def is_locked(error: Exception) -> bool:

@@ -165,7 +165,7 @@ def test_reviews_of_products_hold_no_secret():
 
 
 def adversarial():
-    for rule in redaction._RULES:
+    for rule in redaction.RULES:
         for literal in rule.literals:
             for unit in (
                 literal,
@@ -201,7 +201,7 @@ def adversarial():
         "\u200b",
         "a\n",
     ):
-        for rule in redaction._RULES:
+        for rule in redaction.RULES:
             yield rule, unit
 
 

@@ -9,8 +9,8 @@ import threading
 import pytest
 
 from ainb.errors import ConfigError
+from ainb.fork import renew_after_fork
 from ainb.stores.base import StoreStats, at_once
-from ainb.stores.fork import renew_after_fork
 from ainb.stores.local import make_store
 from ainb.stores.memory import ENTRY_OVERHEAD_BYTES, MemoryStore
 

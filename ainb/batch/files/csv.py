@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import itertools
 import sys
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from ainb.batch.files.suffixes import suffix_of
 from ainb.batch.files.table import check_options, distinct_labels
 from ainb.batch.files.text import find_encoding, open_text
 from ainb.errors import ConfigError
+from ainb.fork import new_lock
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -22,7 +22,7 @@ PIECE_ROWS = 10_000
 _DIALECT = ("delimiter", "quotechar", "escapechar", "doublequote", "skipinitialspace", "quoting")
 OPTIONS = ("sep", "encoding", "skiprows", *_DIALECT)
 _MAX_FIELD = min(sys.maxsize, 2**31 - 1)
-_LIMIT = threading.Lock()
+_LIMIT = new_lock()
 
 
 class CsvFile:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from ainb.batch.journal.errors import JournalError
-from ainb.stores.sqlite import close_with, insert_few, insert_rows, transaction
+from ainb.stores.sqlite import PausedConnection, insert_few, insert_rows, transaction
 
 GROUP_ROWS = 2_000
 GATHER_SECONDS = 0.001
@@ -32,8 +32,7 @@ class GroupWriter:
 
     def __init__(self, connect: Callable[[], sqlite3.Connection], before_commit: Callable[[], None]) -> None:
         self._before_commit = before_commit
-        self._connect = connect
-        self._connection: sqlite3.Connection | None = None
+        self._connection = PausedConnection(connect)
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ainb-journal")
         self._waiting: list[tuple[_Row, asyncio.Future[None]]] = []
         self._busy = False
@@ -50,8 +49,8 @@ class GroupWriter:
 
     def close(self) -> None:
         """Commit the queued rows and close the connection."""
-        self._pool.submit(self._disconnect)
         self._pool.shutdown(wait=True)
+        self._connection.close()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         group, self._waiting = self._waiting[:GROUP_ROWS], self._waiting[GROUP_ROWS:]
@@ -85,16 +84,9 @@ class GroupWriter:
             self._busy = False
 
     def _commit(self, rows: list[_Row]) -> None:
-        if self._connection is None:
-            self._connection = self._connect()
-            close_with(self._connection, self)
-        connection = self._connection
-        if len(rows) <= FEW_ROWS:
-            insert_few(connection, _INSERT, rows)
-            return
-        with transaction(connection):
-            insert_rows(connection, _INSERT, rows)
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        with self._connection as connection:
+            if len(rows) <= FEW_ROWS:
+                insert_few(connection, _INSERT, rows)
+                return
+            with transaction(connection):
+                insert_rows(connection, _INSERT, rows)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,7 +19,7 @@ from ainb.batch.journal.errors import JournalError
 from ainb.batch.journal.group_writer import GroupWriter
 from ainb.batch.results.row_result import RowResult
 from ainb.stores.files import make_private
-from ainb.stores.sqlite import close_with, transaction
+from ainb.stores.sqlite import PausedConnection, transaction
 
 JOURNAL_FILE = "journal.sqlite3"
 SCHEMA_VERSION = 1
@@ -93,12 +93,10 @@ class Journal:
         before_commit: Callable[[], None] = lambda: None,
     ) -> None:
         self.path = path
-        self._mode = mode
-        self._lock = threading.Lock()
+        connect = functools.partial(_connect, path, mode)
+        self._connection = PausedConnection(connect)
         try:
             make_private(path)
-            self._reader = self._connect()
-            self._close_reader = close_with(self._reader, self)
             with self._transaction() as connection:
                 self._migrate(connection)
         except (OSError, sqlite3.Error, JournalError) as error:
@@ -107,7 +105,7 @@ class Journal:
                 f"repair or move {path.name} in the home folder, or "
                 "give journal=False"
             ) from None
-        self._writer = GroupWriter(self._connect, before_commit)
+        self._writer = GroupWriter(connect, before_commit)
 
     def newest(self, identity: str, *, finished: bool) -> str | None:
         """Id of the newest run of the same work, or None; a finished one only if `finished` is True."""
@@ -156,8 +154,8 @@ class Journal:
 
     def runs(self) -> list[RunSummary]:
         """Every run, newest first."""
-        with self._reading():
-            found = self._reader.execute(
+        with self._reading() as connection:
+            found = connection.execute(
                 "SELECT r.run_id, title, model, started_at, finished_at, row_count,"
                 " count(CASE WHEN status = 'ok' THEN 1 END), count(CASE WHEN status = 'error' THEN 1 END),"
                 " CAST(total(cost_nano_usd) AS INTEGER)"
@@ -168,41 +166,28 @@ class Journal:
     def close(self) -> None:
         """Commit the queued rows and close the file."""
         self._writer.close()
-        with self._lock:
-            self._close_reader()
+        self._connection.close()
 
     def _one(self, query: str, *values: object) -> tuple[Any, ...] | None:
-        with self._reading():
-            row: tuple[Any, ...] | None = self._reader.execute(query, values).fetchone()
+        with self._reading() as connection:
+            row: tuple[Any, ...] | None = connection.execute(query, values).fetchone()
         return row
 
     @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
+    def _reading(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self._lock:
-                yield
+            with self._connection as connection:
+                yield connection
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"the journal of batches cannot be read ({error})") from None
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         try:
-            with self._lock, transaction(self._reader):
-                yield self._reader
+            with self._connection as connection, transaction(connection):
+                yield connection
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"the journal of batches cannot be written ({error})") from None
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            connection.execute(f"PRAGMA journal_mode = {self._mode}")
-            connection.execute("PRAGMA synchronous = NORMAL")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
 
     @staticmethod
     def _migrate(connection: sqlite3.Connection) -> None:
@@ -212,6 +197,17 @@ class Journal:
         for statement in _SCHEMA.split(";"):
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _is_time(value: object) -> bool:

@@ -10,13 +10,13 @@ import contextlib
 import contextvars
 import functools
 import sys
-import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from ainb.clock import Clock
 from ainb.engine import ENGINE
+from ainb.fork import new_lock
 from ainb.magics.display.reply import live_bundle
 from ainb.panels.escapes import Cleaner
 from ainb.panels.markup import box, escape
@@ -55,7 +55,7 @@ class NotebookStream:
         self._clock = clock
         self._on_error = on_error
         self._get_loop = get_loop
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._display_id = uuid.uuid4().hex
         self._text = ""
         self._next_at = 0.0

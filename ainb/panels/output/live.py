@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from ainb.engine import ENGINE
+from ainb.fork import new_lock
 from ainb.job import Job
 from ainb.panels.output.slot import Slot
 from ainb.panels.output.widgets import Control
@@ -53,7 +53,7 @@ class Live:
         self._panel = panel
         self._slot = slot
         self._clock = panel.session.runtime.clock
-        self._drawing = threading.Lock()
+        self._drawing = new_lock()
         self._changed_at = self._clock.monotonic()
         self._job: Job[None] | None = None
         self._complete = True

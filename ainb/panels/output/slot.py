@@ -13,13 +13,13 @@ import contextlib
 import importlib
 import shutil
 import sys
-import threading
 import uuid
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any
 
 from ainb.clock import SYSTEM_CLOCK, Clock
+from ainb.fork import new_rlock
 from ainb.panels.escapes import one_line
 from ainb.panels.output.widgets import Control, Widgets
 from ainb.panels.view import Chart, View
@@ -84,7 +84,7 @@ class Slot:
         self._deterministic = display == "static"
         self._clock = clock
         self._on_error = on_error
-        self._lock = threading.RLock()
+        self._lock = new_rlock()
         self._display_id = uuid.uuid4().hex
         self._next_at = 0.0
         self._copy_at = 0.0

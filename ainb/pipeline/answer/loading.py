@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-import threading
 from importlib.util import find_spec
 from types import ModuleType
 
+from ainb.fork import new_lock
+
 GRAMMARS = "rfc3987_syntax"
-_loading = threading.Lock()
+_loading = new_lock()
 
 
 def load_jsonschema() -> ModuleType:

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ainb.fork import new_lock, renew_after_fork
 from ainb.pipeline.budget.accounts import ZERO, Account, Balance, Book, Claim, MemoryBook, Verdict, decide
-from ainb.stores.fork import renew_after_fork
 
 POLL_SECONDS = 0.25
 DAYS = frozenset({"day"})
@@ -62,6 +61,7 @@ class Ledger:
         self._memory = MemoryBook()
         self._day_book = day_book
         self._shared = shared
+        self._lock = new_lock()
         self.renew()
         renew_after_fork(self)
 
@@ -194,7 +194,6 @@ class Ledger:
 
     def renew(self) -> None:
         """Drop waiters and reservations of calls in a forked child, where the parent's would never end."""
-        self._lock = threading.Lock()
         self._waiters: list[_Waiter] = []
         self._memory.drop_calls()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random, SystemRandom
@@ -13,6 +12,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import CircuitOpenError
+from ainb.fork import new_lock
 from ainb.pipeline.checks import is_async
 from ainb.pipeline.circuit.state_machine import BreakerCore, Circuit, State, verdict
 
@@ -103,7 +103,7 @@ class CircuitBreaker:
         self._options = options
         self._clock = clock
         self._core = BreakerCore(options, rng or SystemRandom())
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._refusal = (
             f"{name} failed too often just now ({options.failure_rate * 100:g} % of at least "
             f"{options.minimum_calls} calls within {options.window_seconds:g} s); nothing was sent; "

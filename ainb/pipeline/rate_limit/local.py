@@ -13,12 +13,12 @@ from typing import Any
 
 from ainb.clock import Clock
 from ainb.errors import RateLimitError
+from ainb.fork import new_event, new_lock, renew_after_fork
 from ainb.pipeline.rate_limit.buckets import NOTHING, Cost, Shortage
 from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.pipeline.rate_limit.permits import Permit, Waiter
 from ainb.pipeline.rate_limit.queue import LimiterCore, Reading
 from ainb.pipeline.rate_limit.ramp import Ramp
-from ainb.stores.fork import renew_after_fork
 
 LATE_SECONDS = 1e-6  # a timer that fires early by a rounding error would find too low a level
 
@@ -51,13 +51,13 @@ class LocalLimiter:
         self._may_wait = options.on_full == "wait" and (per_user is None or per_user.on_full == "wait")
         self._limits = (options, per_user)
         self._ramp = ramp if self._may_wait else None
+        self._lock = new_lock()
         self.renew()
         self.counts_tokens = self._core.counts_tokens()
         renew_after_fork(self)
 
     def renew(self) -> None:
         """Start as in a new process: in a forked child the parent's calls in flight would never end."""
-        self._lock = threading.Lock()
         self._core = LimiterCore(*self._limits, self.clock.monotonic(), self._ramp)
 
     def try_acquire(self, cost: Cost, *, user: str | None = None) -> Permit | None:
@@ -107,7 +107,7 @@ class LocalLimiter:
         if permit is not None:
             return permit
         self._check_may_wait(cost, user)
-        event = threading.Event()
+        event = new_event()
         waiter = Waiter(cost, user, deadline, event.set)
         try:
             self._change(lambda now: self._core.join(waiter, now))

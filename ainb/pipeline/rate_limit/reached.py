@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from pathlib import Path
 from typing import Any, Final
 
+from ainb.fork import new_lock
 from ainb.stores.small_file import read_small, write_small
 
 FILE_NAME: Final = "reached.json"
@@ -29,7 +29,7 @@ class Reached:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._known: dict[str, tuple[int, float]] = {}
 
     @classmethod

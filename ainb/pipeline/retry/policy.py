@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from ainb.errors import CallRejectedError, TransientProviderError
+from ainb.fork import new_lock
 from ainb.pipeline.checks import check_flag, check_number, exception_types
 from ainb.plain import plain_fields
 
@@ -122,7 +122,7 @@ class RetryBudget:
     CAP = 100
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._tenths = 10 * self.START
 
     @property

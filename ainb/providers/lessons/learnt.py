@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ainb.fork import new_lock
 from ainb.providers.lessons.lesson import PROTECTED, Lesson
 from ainb.providers.lessons.reading import MAX_VALUES
 from ainb.stores.small_file import read_small, write_small
@@ -45,7 +45,7 @@ class Memory:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._known: _Known = {}
         self._read = path is None
 
@@ -104,7 +104,7 @@ class Memory:
 
 
 _memories: dict[Path, Memory] = {}
-_memories_lock = threading.Lock()
+_memories_lock = new_lock()
 
 
 def memory_of(home: Path | None) -> Memory:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ainb.errors import ConfigError, PermanentProviderError
+from ainb.fork import new_event
 
 LIBRARY = "xllamacpp"
 LOG_LINES = 50
@@ -137,7 +138,7 @@ class Process:
     def _load(self, setup: dict[str, object], seconds: float) -> None:
         assert self._child.stdin is not None  # noqa: S101 - a pipe was asked for
         assert self._child.stdout is not None  # noqa: S101 - a pipe was asked for
-        overdue = threading.Event()
+        overdue = new_event()
 
         def give_up() -> None:
             overdue.set()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import os
 import threading
 from concurrent.futures import Future, wait
 from pathlib import Path
 
 from ainb.errors import PermanentProviderError
+from ainb.fork import new_lock, renew_after_fork
 from ainb.providers.local.child import GONE_SECONDS, Local, Process
 
 
@@ -20,7 +20,7 @@ class Server:
     def __init__(self, weights: Path, options: Local) -> None:
         self._weights = weights
         self._options = options
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._process: Future[Process] | None = None
         self._deaths = 0
 
@@ -103,10 +103,11 @@ class Servers:
     """All servers of this process; empty in a forked child."""
 
     def __init__(self) -> None:
-        self._forget()
+        self._lock = new_lock()
+        self._servers: dict[tuple[Path, Local], Server] = {}
+        self._inherited: list[Server] = []
         atexit.register(self.close)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
+        renew_after_fork(self)
 
     def server(self, weights: Path, options: Local) -> Server:
         """The server of a model file with these options, made on first use; `Server.ready` starts it."""
@@ -126,16 +127,13 @@ class Servers:
             process.kill()
         wait([process.gone for process in processes], GONE_SECONDS)
 
-    def _forget(self) -> None:
-        self._lock = threading.Lock()
-        self._servers: dict[tuple[Path, Local], Server] = {}
-
-    def _after_fork(self) -> None:
+    def renew(self) -> None:
+        """Forget the parent's servers in a forked child."""
         for server in self._servers.values():
             for process in server.processes():
                 process.end()  # closes this copy of the pipe; the child ends once the parent's is closed too
-        self._inherited = self._servers  # referenced, so that the children of the parent are not ended here
-        self._forget()
+        self._inherited += self._servers.values()  # referenced, so that they are not ended here
+        self._servers = {}
 
 
 SERVERS = Servers()

@@ -11,12 +11,12 @@ import contextlib
 import os
 import stat
 import sys
-import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.errors import ConfigError
+from ainb.fork import new_lock
 from ainb.stores.cassette.line import Line, LineError, read_line
 from ainb.stores.files import replacement_file, try_lock
 
@@ -47,8 +47,8 @@ class Cassette:
         self.path = Path(os.path.realpath(path))
         self.used: set[bytes] = set()
         self._clock = clock
-        self._reading = threading.Lock()
-        self._flushing = threading.Lock()
+        self._reading = new_lock()
+        self._flushing = new_lock()
         self._stamp: Stamp | None = None
         self._lines: Mapping[bytes, Line] = {}
         self._pending: dict[bytes, Line] = {}
@@ -210,17 +210,7 @@ def read_cassette(path: Path) -> dict[bytes, Line]:
 
 
 _shared: dict[Path, Cassette] = {}
-_sharing = threading.Lock()
-
-
-def _renew_after_fork() -> None:
-    global _sharing  # noqa: PLW0603 - a lock held by a thread of the parent would never be released
-    _sharing = threading.Lock()
-    _shared.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_after_fork)
+_sharing = new_lock()
 
 
 def shared_cassette(path: Path) -> Cassette:

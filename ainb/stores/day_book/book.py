@@ -11,7 +11,6 @@ its other calls, and never as more than the estimate. The rest of its money is r
 from __future__ import annotations
 
 import sqlite3
-import threading
 from collections.abc import Callable, Sequence
 from decimal import ROUND_FLOOR, Decimal
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import TypeVar
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Sink, silent
+from ainb.fork import new_lock, new_rlock, pause_at_fork, renew_after_fork
 from ainb.pipeline.budget import Account, Balance, Claim, MemoryBook, Shares, Verdict
 from ainb.stores.day_book.account import DayAccount, Hold
 from ainb.stores.day_book.courier import Courier
@@ -28,7 +28,6 @@ from ainb.stores.day_book.notices import fault_notice, other_values_notice
 from ainb.stores.day_book.sql import BOOKED, DRAWN, KEEP, PICO_DIGITS, RESET, pico, usd_of
 from ainb.stores.day_book.trace import Trace
 from ainb.stores.files import make_folders
-from ainb.stores.fork import renew_after_fork
 from ainb.stores.sqlite import Owner, is_locked
 
 T = TypeVar("T")
@@ -65,13 +64,15 @@ class DayBook:
         self._owner: Owner | None = None
         self._fallback: MemoryBook | None = None
         self._locked_since: float | None = None
+        self._lock = new_rlock()  # used by callers on any thread and by the book's own thread
+        self._carrying = new_lock()  # guards the patient file; taken before the other lock
         self.renew()
+        pause_at_fork(self)
         renew_after_fork(self)
 
     def renew(self) -> None:
         """Reset, also in a forked child: the parent keeps its connection, its name and its reservations."""
-        self._lock = threading.RLock()  # used by callers on any thread and by the book's own thread
-        self._courier = Courier(self._bring, self._patient_file.close, KEEP_SECONDS)
+        self._courier = Courier(self._bring, self._close_patient_file, KEEP_SECONDS)
         self._accounts: dict[Account, DayAccount] = {}
         self._mine: dict[tuple[int, Account], Hold] = {}
         self._postponed: list[Statement] = []
@@ -81,6 +82,22 @@ class DayBook:
         if self._owner is not None:
             self._owner.drop()
             self._owner = None
+
+    def pause(self, timeout_seconds: float) -> bool:
+        """Close the connections before a fork; see `ainb.stores.sqlite`."""
+        if not self._carrying.acquire(timeout=timeout_seconds):
+            return False
+        if not self._lock.acquire(timeout=timeout_seconds):
+            self._carrying.release()
+            return False
+        self._file.close()
+        self._patient_file.close()
+        return True
+
+    def resume(self) -> None:
+        """Continue after a fork; the next use opens the file again."""
+        self._lock.release()
+        self._carrying.release()
 
     def reserve(self, token: int, claim: Claim, amount: Decimal) -> Verdict:
         """Reserve `amount` under `token` if it fits; the verdict is WAIT also while money is being drawn."""
@@ -272,9 +289,17 @@ class DayBook:
             return self._fallback is None and bool(open_ or self._postponed)
 
     def _bring_with(self, owner: Owner) -> None:
-        self._patient_file.begin(owner)  # waits for the file without the lock
-        with self._lock:
-            self._exchange(self._patient_file, owner, self._due())
+        with self._carrying:
+            self._patient_file.begin(owner)  # waits for the file without the lock
+            with self._lock:
+                self._exchange(self._patient_file, owner, self._due())
+
+    def _close_patient_file(self) -> None:
+        if self._carrying.acquire(blocking=False):  # else `pause` closes it
+            try:
+                self._patient_file.close()
+            finally:
+                self._carrying.release()
 
     def _due(self) -> list[DayAccount]:
         now = SYSTEM_CLOCK.monotonic()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from ainb.fork import new_event, new_lock
+
 
 class Courier:
     """Calls `bring` in a daemon thread, at once on request, else after a pause, until no work is left.
@@ -22,8 +24,8 @@ class Courier:
         self._bring = bring
         self._end = end
         self._pause_seconds = pause_seconds
-        self._lock = threading.Lock()
-        self._called = threading.Event()
+        self._lock = new_lock()
+        self._called = new_event()
         self._is_running = False
 
     def start(self, *, at_once: bool) -> None:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from ainb.clock import SYSTEM_CLOCK, Clock
 from ainb.events import Sink, silent
+from ainb.fork import at_worker_exit, pause_at_fork, renew_after_fork
 from ainb.stores.base import MAX_TEXT_BYTES, StoreStats
 from ainb.stores.disk.faults import Faults, TamperedRowError
 from ainb.stores.disk.write_queue import Item, WriteQueue
 from ainb.stores.files import prepare
-from ainb.stores.fork import at_worker_exit, renew_after_fork
 from ainb.stores.memory import MemoryStore
 
 if TYPE_CHECKING:
@@ -60,6 +60,8 @@ class DiskStore:
         self._absent: dict[str, float] = {}  # names that the file did not hold, until a monotonic second
         self._database: TextCache | None = None
         self._queue = WriteQueue(self._write, self._close_connection)
+        self._paused: TextCache | None = None
+        pause_at_fork(self)
         renew_after_fork(self)
         _stores.add(self)
 
@@ -177,8 +179,26 @@ class DiskStore:
         """Write the queue without delay, at exit."""
         self._queue.write_now()
 
+    def pause(self, timeout_seconds: float) -> bool:
+        """Close all connections before a fork; see `ainb.stores.sqlite`."""
+        if not self._queue.writing.acquire(timeout=timeout_seconds):
+            return False
+        database = self._database
+        if database is not None and not database.pause(timeout_seconds):
+            self._queue.writing.release()
+            return False
+        self._paused = database
+        return True
+
+    def resume(self) -> None:
+        """Continue after a fork; connections are opened again when they are needed."""
+        if self._paused is not None:
+            self._paused.resume()
+            self._paused = None
+        self._queue.writing.release()
+
     def renew(self) -> None:
-        """Reset in a forked child: the parent writes its queue and keeps its connections."""
+        """Reset in a forked child: the parent writes its queue."""
         self._database = None
         self._absent = {}
         self._queue.renew()

@@ -11,7 +11,6 @@ Source: CVE-2025-69872 (diskcache up to 5.6.3).
 from __future__ import annotations
 
 import sqlite3
-import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,6 +19,8 @@ from typing import Any
 import diskcache
 from diskcache.core import DBNAME, ENOVAL, METADATA, MODE_RAW, UNKNOWN
 
+from ainb.clock import SYSTEM_CLOCK
+from ainb.fork import new_lock
 from ainb.stores.base import MAX_TEXT_BYTES
 from ainb.stores.disk.faults import TamperedRowError
 from ainb.stores.sqlite import close_with, insert_rows, transaction
@@ -126,7 +127,8 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     def __init__(self, folder: str) -> None:
         self._tries = OPEN_TRIES
-        self._registering = threading.Lock()
+        self._registering = new_lock()
+        self._reading = new_lock()  # a connection must not be closed while a statement runs
         self._connected: weakref.WeakSet[_Connected] = weakref.WeakSet()
         super().__init__(folder, timeout=READ_BUSY_SECONDS, disk=TextDisk, **SETTINGS)
 
@@ -164,6 +166,26 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
         for known in connected:
             known.close()
 
+    def pause(self, timeout_seconds: float) -> bool:
+        """Close all connections and hold up reads until `resume`; the caller prevents writes.
+
+        Returns:
+            Whether the reads under way have ended in time.
+        """
+        if not self._reading.acquire(timeout=timeout_seconds):
+            return False
+        if not self._registering.acquire(timeout=timeout_seconds):
+            self._reading.release()
+            return False
+        for known in self._connected:
+            known.close()
+        self._registering.release()
+        return True
+
+    def resume(self) -> None:
+        """Let reads continue, with new connections."""
+        self._reading.release()
+
     @property
     def _sql_retry(self) -> Any:
         return self._execute
@@ -177,7 +199,7 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
                 self._tries -= 1
                 if "locked" not in str(error) or self._tries <= 0:
                     raise
-                threading.Event().wait(OPEN_PAUSE_SECONDS)
+                SYSTEM_CLOCK.block(OPEN_PAUSE_SECONDS)
 
     def reset(self, key: str, value: Any = ENOVAL, update: bool = True) -> Any:  # noqa: FBT001, FBT002 - diskcache's signature
         """Apply one of SETTINGS; values of the file are used for the row counters only."""
@@ -205,7 +227,8 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
             TamperedRowError: The row was not written by this package.
             sqlite3.Error: The file cannot be read.
         """
-        found = self._con.execute(_SELECT, (name,)).fetchone()
+        with self._reading:
+            found = self._con.execute(_SELECT, (name,)).fetchone()
         return None if found is None else self._disk.fetch(*found, False)
 
     def held(self, names: Sequence[str]) -> set[str]:
@@ -219,7 +242,8 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
             asked = names[place : place + MOST_NAMES]
             # Padded with the first name, so that the connection keeps one prepared statement.
             padded = [*asked, *[asked[0]] * (MOST_NAMES - len(asked))]
-            found.update(name for (name,) in self._con.execute(_HELD, padded))
+            with self._reading:
+                found.update(name for (name,) in self._con.execute(_HELD, padded))
         return found
 
     def set_all(self, texts: Iterable[tuple[str, tuple[str, float]]]) -> None:
@@ -247,5 +271,6 @@ class TextCache(diskcache.Cache):  # type: ignore[misc]  # diskcache publishes n
 
     def count_entries(self) -> int | None:
         """Number of rows of all namespaces, as counted by the database's triggers."""
-        found = self._con.execute("SELECT value FROM Settings WHERE key = 'count'").fetchall()
+        with self._reading:
+            found = self._con.execute("SELECT value FROM Settings WHERE key = 'count'").fetchall()
         return found[0][0] if len(found) == 1 and type(found[0][0]) is int else None

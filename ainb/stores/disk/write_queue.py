@@ -6,6 +6,8 @@ import itertools
 import threading
 from collections.abc import Callable
 
+from ainb.fork import new_condition, new_event, new_rlock
+
 MAX_WAITING = 20_000
 MAX_WAITING_CHARACTERS = 64 * 2**20
 BATCH = 1000
@@ -34,13 +36,14 @@ class WriteQueue:
     def __init__(self, write: Callable[[list[Item]], None], on_idle: Callable[[], None]) -> None:
         self._write = write
         self._close_connection = on_idle
+        self.writing = new_rlock()
+        self._changed = new_condition()
+        self._hurry = new_event()
         self.renew()
 
     def renew(self) -> None:
-        """Reset to an empty queue, no thread and free locks."""
-        self.writing = threading.RLock()
-        self._changed = threading.Condition(threading.Lock())
-        self._hurry = threading.Event()
+        """Reset to an empty queue without a thread, also in a forked child: the parent writes its queue."""
+        self._hurry.clear()
         self._closed = False
         self._patience_seconds = FLUSH_SECONDS
         self._thread = None

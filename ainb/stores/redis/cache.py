@@ -9,6 +9,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from ainb.fork import renew_after_fork
 from ainb.stores.base import Store, StoreStats, at_once
 from ainb.stores.redis.client import RedisClient
 from ainb.stores.redis.connection import UnavailableError
@@ -49,13 +50,18 @@ class RedisStore:
         self._client = client
         self._fallback = fallback
         self._keep_ms = 0 if ttl_seconds is None else max(1, int(ttl_seconds * 1000 * STALE_FACTOR))
-        self._claimed: dict[str, float] = {}
-        self._leased: set[str] = set()
+        self.renew()
+        renew_after_fork(self)
         client.on.heartbeat.append(self._renew_leases)
         # The local store is opened now, not when the server fails.
         self._opening = threading.Thread(target=self._open_fallback, daemon=True)
         if fallback.name == "disk":
             self._opening.start()
+
+    def renew(self) -> None:
+        """Start without leases, also in a forked child: those of the parent are its own."""
+        self._claimed: dict[str, float] = {}
+        self._leased: set[str] = set()
 
     async def get(self, namespace: str, key: str) -> str | None:
         """The text, or None when there is none; then its lease is taken, if it is free."""

@@ -13,6 +13,7 @@ from typing import Any, get_args
 
 from ainb.clock import Clock
 from ainb.errors import CircuitOpenError
+from ainb.fork import renew_after_fork
 from ainb.messages import Call, Handler, Reply
 from ainb.pipeline.circuit import (
     BUCKETS,
@@ -68,16 +69,21 @@ class SharedBreaker(CircuitBreaker):
         numbers = (options.window_seconds, options.minimum_calls, options.failure_rate)
         self._fixed = (*numbers, options.open_seconds, options.max_open_seconds, options.probes)
         self._seen: State = "closed"
-        self._is_known = False  # until the first answer a permit is requested from the server
         self._generation = 0
         self._until = 0.0
         self._busy_until = 0.0
         self._calls = self._failures = 0
-        self._answers = 0
-        self._is_reporting = False
+        self.renew()
         self._used = False
         client.on.heartbeat.append(self._on_heartbeat)
         client.on.reconnected.append(self._on_reconnect)
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Start without answers to report, also in a forked child: the parent reports its own."""
+        self._is_known = False  # until the first answer a permit is requested from the server
+        self._answers = 0
+        self._is_reporting = False
 
     @property
     def state(self) -> State:

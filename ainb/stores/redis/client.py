@@ -16,7 +16,7 @@ from typing import Any
 
 from ainb.clock import Clock
 from ainb.events import Notice, Sink
-from ainb.stores.fork import renew_after_fork
+from ainb.fork import renew_after_fork
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.connection import (
     OPEN_SECONDS,
@@ -26,10 +26,13 @@ from ainb.stores.redis.connection import (
     Connection,
     UnavailableError,
     fail,
+    is_refusal,
+    nobody_is_served,
     reason,
 )
 from ainb.stores.redis.heartbeat import (
     FORGET_SECONDS,
+    HEARD_SECONDS,
     HEARTBEAT,
     LEAVE,
     LIVE_SECONDS,
@@ -58,11 +61,13 @@ class RedisClient(LoopBound):
         peers: Names of the processes alive at the last heartbeat, this one included; never empty.
         distance_s: Round-trip time to the server in seconds, smoothed; None before the first heartbeat.
         is_down: Whether the server is unavailable, so that local state is used.
+        is_refused: Whether the last attempt to connect was answered with a refusal.
         on: Callbacks for events of the connection.
     """
 
     owner: str
     peers: tuple[str, ...]
+    _former: str
     _is_new: bool
 
     def __init__(
@@ -86,7 +91,8 @@ class RedisClient(LoopBound):
 
     def renew(self) -> None:
         """Reset connection and name; also called in a forked child, where they belong to the parent."""
-        self.is_down = False
+        self.is_down = self.is_refused = False
+        self._heard_at: float | None = None
         self._connection: Connection | None = None
         self._backlog: list[Command] = []
         self._opening: asyncio.Task[None] | None = None
@@ -96,11 +102,17 @@ class RedisClient(LoopBound):
         self._is_other_server = False
         self.distance_s: float | None = None
         self._name()
+        self._former, self._known = "", self.peers
 
     @property
     def data(self) -> str:
         """Name of the server's data, which changes when all is lost; empty before the first heartbeat."""
         return self._data or ""
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the others cannot take this process for dead; false before the first heartbeat."""
+        return self._heard_at is not None and self.clock.monotonic() - self._heard_at < HEARD_SECONDS
 
     def start(self) -> None:
         """Connect in the background, before the first call needs the connection; from any thread."""
@@ -191,7 +203,7 @@ class RedisClient(LoopBound):
                     await task
         connection, self._connection = self._connection, None
         if connection is not None:
-            words = ("EVALSHA", LEAVE.sha, 1, self.key("peers"), self.owner, LIVE_SECONDS)
+            words = ("EVALSHA", LEAVE.sha, 1, self.key("peers"), self.owner)
             connection.send(Command(words))
             await connection.close()
         self._break(UnavailableError("closed"))
@@ -228,7 +240,7 @@ class RedisClient(LoopBound):
     async def _open(self) -> None:
         """Connect, load the scripts, send the first heartbeat."""
         connection = Connection(self.address, self._break)
-        before = self._data
+        before, began = self._data, self.clock.monotonic()
         try:
             async with asyncio.timeout(OPEN_SECONDS):
                 run_id = await connection.open()
@@ -240,6 +252,9 @@ class RedisClient(LoopBound):
             self._announce(was_lost=before is not None and before != self._data)
         except Exception as error:  # noqa: BLE001 - any fault makes the server unavailable
             connection.drop()
+            self.is_refused = is_refusal(error)
+            if self._heard_at is not None and nobody_is_served(error):
+                self._heard_at = began  # nobody can take this process for dead on a server that serves nobody
             self._break(error)
         else:
             backlog, self._backlog = self._backlog, []
@@ -270,9 +285,10 @@ class RedisClient(LoopBound):
     async def _heartbeat(self, ask: Callable[[Sequence[Any]], Awaitable[Any]]) -> None:
         """Send a heartbeat, and another under a new name if this process was declared dead."""
         began = self.clock.monotonic()
-        keys = (self.key("peers"), self.key("data"), self.key("new"))
+        keys = tuple(self.key(name) for name in ("peers", "data", "new", "expected", "gap"))
         limits = (LIVE_SECONDS, FORGET_SECONDS, secrets.token_hex(8), NEW_MS)
-        args = (self.owner, int(self._is_new), *limits, self.data if self._is_other_server else "")
+        other = self.data if self._is_other_server else ""
+        args = (self.owner, int(self._is_new), *limits, other, self.data, self._former, *self._known)
         found = await ask(("EVALSHA", HEARTBEAT.sha, len(keys), *keys, *args))
         took = self.clock.monotonic() - began
         self.distance_s = took if self.distance_s is None else 0.8 * self.distance_s + 0.2 * took
@@ -285,9 +301,11 @@ class RedisClient(LoopBound):
             return
         self._is_new = self._is_other_server = False
         self._data, self.peers = rest[0], tuple(rest[1:])
+        self._known, self._heard_at = self.peers, began
 
     def _name(self) -> None:
         # A name is never reused: the permits and money of the old one may have been released.
+        self._former = getattr(self, "owner", "")
         self.owner = new_name()
         self.peers = (self.owner,)
         self._is_new = True

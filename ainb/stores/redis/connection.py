@@ -14,13 +14,20 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from errno import ECONNREFUSED
 from typing import Any
 
 from redis.asyncio import Connection as RedisConnection
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoScriptError,
+    OutOfMemoryError,
+    ResponseError,
+)
 
 from ainb.stores.redis.address import StateAddress
 from ainb.stores.redis.script import SCRIPTS
@@ -180,6 +187,19 @@ def reason(error: Exception) -> str:
     if isinstance(error, TimeoutError) and not str(error):
         return f"no answer within {OPEN_SECONDS} s"
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the server, or its machine, answered an attempt to connect with a refusal."""
+    return isinstance(error, ResponseError | AuthenticationError) or nobody_is_served(error)
+
+
+def nobody_is_served(error: Exception) -> bool:
+    """Whether the error shows that the server serves no other process either."""
+    numbers = re.findall(
+        r"\[Errno (\d+)\]", str(error.__cause__ or error.__context__)
+    )  # one per address tried
+    return set(numbers) == {str(ECONNREFUSED)} or isinstance(error, BusyLoadingError | OutOfMemoryError)
 
 
 def _loading() -> Iterable[Command]:

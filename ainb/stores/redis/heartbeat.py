@@ -18,7 +18,15 @@ FORGET_SECONDS = 3600
 # until it is over.
 NEW_MS = 2500
 
-HEARTBEAT = load_script("heartbeat", types=("zset", "string", "string"))
+# Heartbeats of all processes stop for this long only if the server is out of reach or all are dead.
+GAP_SECONDS = 3.0
+# After this time without a heartbeat a process must not use drawn money, as it may count as dead: less than
+# LIVE_SECONDS by a margin for the rates of the clocks.
+HEARD_SECONDS = 9.0
+
+HEARTBEAT = load_script(
+    "heartbeat", types=("zset", "string", "string", "set", "string"), GAP_SECONDS=GAP_SECONDS
+)
 LEAVE = load_script("leave", types=("zset",))
 
 

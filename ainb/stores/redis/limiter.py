@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from ainb.fork import renew_after_fork
 from ainb.pipeline.rate_limit import (
     DIMENSIONS,
     MAX_PAUSE_SECONDS,
@@ -63,11 +64,7 @@ class RedisLimiter:
         self._keys.append(client.key("peers"))
         limits = [getattr(options, f"{dimension}_per_minute") or "" for dimension in DIMENSIONS]
         self._fixed = (*limits, int(options.strict))
-        self._queue = SharedQueue(self._leave_server_queue)
-        # Calls in flight of this process, its cap, and the number that may be in flight now.
-        self._local_pool = Pool(RateLimit(concurrency=options.concurrency), 0.0)
-        self._slots = Slots(self._local_pool, make_ramp(options) if options.on_full == "wait" else None)
-        self._asking = 0
+        self.renew()
         self._used_at = -math.inf
         self._view: dict[str, Any] = {}
         self._fallback: LocalLimiter | None = None
@@ -75,6 +72,16 @@ class RedisLimiter:
         client.on.heartbeat.append(self._on_heartbeat)
         client.on.reconnected.append(self._on_reconnect)
         client.on.renamed.append(self._announce)
+        renew_after_fork(self)
+
+    def renew(self) -> None:
+        """Start without calls, also in a forked child: the parent's calls never end there."""
+        options = self._options
+        self._queue = SharedQueue(self._leave_server_queue)
+        # Calls in flight of this process, its cap, and the number that may be in flight now.
+        self._local_pool = Pool(RateLimit(concurrency=options.concurrency), 0.0)
+        self._slots = Slots(self._local_pool, make_ramp(options) if options.on_full == "wait" else None)
+        self._asking = 0
 
     async def acquire(self, cost: Cost, *, user: str | None = None, deadline: float | None = None) -> Permit:
         """Wait in the queue for a permit; limits per `user` are not supported here.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ainb.clock import Clock
 from ainb.events import CallFinished
+from ainb.fork import PausedUses, new_event, new_lock, pause_at_fork, renew_after_fork
 from ainb.usage.log.log_file import LogFile
 from ainb.usage.log.options import Log
 from ainb.usage.log.reading import open_for_reading
@@ -92,19 +93,24 @@ class Writer:
             options = dataclasses.replace(options, max_rows=RING_ROWS)
         self._file = LogFile(path, clock, options, self._warn)
         self._is_exiting = False
+        self._lock = new_lock()  # guards the file and the rows not written yet
+        self._starting = new_lock()  # guards start and end of the thread
+        self._wake = new_event()
+        self._hurry = new_event()
+        self._queries = PausedUses()
         self._reset()
         all_writers.add(self)
+        pause_at_fork(self)
+        renew_after_fork(self)
 
     def _reset(self) -> None:
         self._queue: collections.deque[QueueItem] = collections.deque()
         self._pending: list[Row] = []
         self.recent: collections.deque[Row] = collections.deque(maxlen=RECENT_ROWS)
-        self._lock = threading.Lock()  # guards the file and the rows not written yet
-        self._starting = threading.Lock()  # guards start and end of the thread
         self._thread: threading.Thread | None = None
         self._is_stopping = False
-        self._wake = threading.Event()
-        self._hurry = threading.Event()
+        self._wake.clear()
+        self._hurry.clear()
         self._retry_at = 0.0
 
     def append(self, item: QueueItem) -> None:
@@ -124,7 +130,7 @@ class Writer:
         Returns:
             Whether that happened in time.
         """
-        done = threading.Event()
+        done = new_event()
         self.append(done)
         self._hurry.set()
         return done.wait(timeout_seconds)
@@ -188,7 +194,7 @@ class Writer:
             return
         with self._lock:
             pending = list(self._pending)
-        with contextlib.closing(open_for_reading(self._path, pending)) as connection:
+        with self._queries, contextlib.closing(open_for_reading(self._path, pending)) as connection:
             yield connection
 
     def _wake_thread(self) -> None:
@@ -288,23 +294,19 @@ class Writer:
         for listener in list(self.listeners):
             listener.warn(text)
 
-    def before_fork(self) -> bool:
-        """Close the file: an SQLite connection must not cross a fork; the next write opens it again.
-
-        Returns:
-            Whether the lock was free in time, and is now held.
-        """
-        is_held = self._lock.acquire(timeout=LOCK_SECONDS)
+    def pause(self, timeout_seconds: float) -> bool:
+        """Close the file before a fork, see `ainb.stores.sqlite`; the next write opens it again."""
+        is_held = self._lock.acquire(timeout=timeout_seconds)
         if is_held and not self._file.in_memory:
             self._file.close()
         return is_held
 
-    def after_fork_in_parent(self) -> None:
-        """Release the lock that `before_fork` acquired, so that the thread continues."""
+    def resume(self) -> None:
+        """Let the thread continue after a fork."""
         self._lock.release()
 
-    def after_fork_in_child(self) -> None:
-        """Start with an empty queue: the parent writes the queued rows."""
+    def renew(self) -> None:
+        """Start with an empty queue in a forked child: the parent writes the queued rows."""
         self._file.forget()
         self._reset()
 

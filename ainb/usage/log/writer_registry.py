@@ -1,22 +1,21 @@
-"""Registry of this process's writers, one per log file; flushed at exit and closed before a fork."""
+"""Registry of this process's writers, one per log file; flushed at exit."""
 
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import weakref
 from pathlib import Path
 
 from ainb.clock import SYSTEM_CLOCK, Clock
-from ainb.stores.fork import at_worker_exit
+from ainb.fork import at_worker_exit, new_lock
 from ainb.usage.log.options import Log
 from ainb.usage.log.termination import flush_at_sigterm
 from ainb.usage.log.writer import Writer, all_writers
 
 EXIT_SECONDS = 3.0
 _SHARED: weakref.WeakValueDictionary[Path, Writer] = weakref.WeakValueDictionary()
-_sharing = threading.Lock()
+_sharing = new_lock()
 
 
 def shared_writer(path: Path, clock: Clock, options: Log) -> Writer:
@@ -50,28 +49,5 @@ def _stop_all(clock: Clock = SYSTEM_CLOCK) -> None:
         writer.finish_stop(max(0.0, until - clock.monotonic()))
 
 
-_held_for_fork: list[Writer] = []
-
-
-def _before_fork() -> None:
-    _held_for_fork.extend(writer for writer in list(all_writers) if writer.before_fork())
-
-
-def _after_fork_in_parent() -> None:
-    while _held_for_fork:
-        _held_for_fork.pop().after_fork_in_parent()
-
-
-def _after_fork_in_child() -> None:
-    global _sharing  # noqa: PLW0603 - a lock held by a thread of the parent would never be released
-    _sharing = threading.Lock()
-    _held_for_fork.clear()
-    for writer in list(all_writers):
-        writer.after_fork_in_child()
-
-
 atexit.register(_stop_all)
 at_worker_exit(_flush_queued)
-os.register_at_fork(
-    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
-)

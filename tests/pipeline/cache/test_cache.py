@@ -469,14 +469,20 @@ def test_a_store_that_raises_fails_no_call_and_says_so_once():
     assert len(lab.notices) == 1
 
 
-def test_an_answer_that_cannot_be_written_down_is_given_all_the_same():
+@pytest.mark.parametrize("number", [2**64, 2**70, -(2**63) - 1])
+def test_an_answer_with_a_large_integer_is_stored_without_its_parsed_value(number):
     lab = Lab()
 
     async def proceed(call):
-        return make_reply(parsed={"number": 2**70})
+        lab.sent.append(call)
+        return make_reply(parsed={"number": number})
 
-    assert run(lab.ask(proceed=proceed)).parsed == {"number": 2**70}
-    assert len(lab.notices) == 1
+    paid, hit = run(lab.ask(proceed=proceed)), run(lab.ask(proceed=proceed))
+
+    assert paid.parsed == {"number": number}
+    assert (hit.cached, hit.text, hit.parsed) == (True, paid.text, None)
+    assert len(lab.sent) == 1
+    assert lab.notices == []
 
 
 def test_status_counts_and_clear_and_prune_forget():

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from ainb.pipeline.budget import MILLION, Balance, Verdict, decide, grant, presumed_cost
 from ainb.stores.redis.heartbeat import LIVE_SECONDS
 from tests.stores.redis.lua_lab import thorough
+from tests.stores.redis.lua_money_cases import KEYS, check_cases
 
-KEYS = ["spent", "aside", "peers", "owners", "data", "new"]
 DAY = "2026-05-04"
 LIMIT = 1000
 
@@ -124,9 +124,7 @@ class Run:
         """The owner's name; a new one if the owner was declared dead."""
         name = self.names.get(owner, owner)
         if name in self.beats and self.lab.client.zscore("peers", name) is None:
-            assert self.script("DRAW", name, 1, 1, LIMIT, LIVE_SECONDS, 0)[0] == -1, (
-                "a dead process is granted money"
-            )
+            assert self.script("DRAW", name, 1, 1, LIMIT, 0)[0] == -1, "a dead process is granted money"
             name = self.names[owner] = f"{name}+"
         self.beats[name] = self.lab.now
         self.lab.client.zadd("peers", {name: self.lab.now})
@@ -142,7 +140,7 @@ class Run:
     def draw(self, owner, need, more):
         name = self.name(owner)
         mine = self.pots.get(name, 0) + sum(held for (who, _), held in self.sent.items() if who == name)
-        granted, *_ = self.script("DRAW", name, need, need + more, LIMIT, LIVE_SECONDS, mine)
+        granted, *_ = self.script("DRAW", name, need, need + more, LIMIT, mine)
         if self.fits(need) is Verdict.WAIT:
             self.bury()
         assert granted == grant(LIMIT - self.spent - self.aside(), need, need + more)
@@ -209,7 +207,7 @@ class Run:
     def restore(self, owner, _least):
         """A returning process reports its reservations."""
         name = self.name(owner)
-        self.script("RESTORE", name, self.pots.get(name, 0))
+        self.script("RESTORE", name, self.pots.get(name, 0), 0)
 
     def lose(self, what):
         """Delete keys: nothing is granted until each process has reported its state and its reservations."""
@@ -221,7 +219,7 @@ class Run:
             if len(keys) == 2:
                 self.script("LOOK", max(self.told, key=lambda name: self.told[name]))
             self.lab.client.zadd("peers", {"newcomer": self.lab.now})
-            granted, *_ = self.script("DRAW", "newcomer", 1, 1, LIMIT, LIVE_SECONDS, 0)
+            granted, *_ = self.script("DRAW", "newcomer", 1, 1, LIMIT, 0)
             assert granted == 0, "money is granted before lost costs are restored"
             self.told.pop("newcomer")
             self.lab.client.zrem("peers", "newcomer")
@@ -236,10 +234,10 @@ class Run:
         for name in mine:
             held = self.pots.get(name, 0) + sum(part for (who, _), part in self.sent.items() if who == name)
             if self.lab.client.zscore("peers", name) is not None:
-                granted, *_ = self.script("DRAW", name, 1, 1, LIMIT, LIVE_SECONDS, held)
+                granted, *_ = self.script("DRAW", name, 1, 1, LIMIT, held)
                 assert granted == 0, "money is granted before lost reservations are restored"
         for name in mine:
-            self.script("RESTORE", name, self.pots.get(name, 0))
+            self.script("RESTORE", name, self.pots.get(name, 0), 0)
         for (name, serial), amount in self.sent.items():
             self.lab.client.hsetnx("aside", f"{name}|{serial}", amount)
 
@@ -258,15 +256,15 @@ def check_the_rest(lab, scripts):
         return lab.run(scripts[name], KEYS, DAY, data, *known, *args)
 
     run.name("a")
-    assert ask("DRAW", "a", 300, 300, LIMIT, LIVE_SECONDS, 0) == "300 0 300 0"
+    assert ask("DRAW", "a", 300, 300, LIMIT, 0) == "300 0 300 0"
     assert lab.client.pttl("aside") > 0
     assert ask("SENT", "a", "1", 100, "") == "0 0 300 0"
     for name, words in (
-        ("DRAW", ("a", 1, 1, LIMIT, LIVE_SECONDS, 0)),
+        ("DRAW", ("a", 1, 1, LIMIT, 0)),
         ("SETTLE", ("a", "1", 7, "")),
         ("SPEND", ("a", "0", 7, "")),
         ("GIVE_BACK", ("a", 7)),
-        ("RESTORE", ("a", 7)),
+        ("RESTORE", ("a", 7, 0)),
         ("RESET", ()),
     ):
         assert ask(name, *words, data="second", known=(3, 900)) == "lost", name
@@ -274,29 +272,29 @@ def check_the_rest(lab, scripts):
     assert ask("SETTLE", "a", "1", 50, "10000") == "0 50 200 0"
     assert ask("RESET") == "0 0 200 1"
     assert ask("LOOK", known=(0, 50)) == "0 0 200 1", "a reset is taken for a loss"
-    assert ask("RESTORE", "a", 30) == "0 0 30 1"
+    assert ask("RESTORE", "a", 30, 0) == "0 0 30 1"
     assert lab.client.pttl("owners") > 0
     lab.client.persist("spent")
     assert ask("SPEND", "a", "0", 7, "") == "0 7 30 1"
     assert lab.client.pttl("spent") > 0
     lab.step(AWAY)
     run.name("b")
-    assert ask("DRAW", "b", 993, 993, LIMIT, LIVE_SECONDS, 0) == "993 7 993 1"
+    assert ask("DRAW", "b", 993, 993, LIMIT, 0) == "993 7 993 1"
     assert lab.client.zrange("peers", 0, -1) == ["b"]
     assert lab.client.hkeys("owners") == []
     lab.client.delete("peers")
     run.name("c")
-    assert ask("DRAW", "c", 993, 993, LIMIT, LIVE_SECONDS, 0) == "0 7 993 1", (
+    assert ask("DRAW", "c", 993, 993, LIMIT, 0) == "0 7 993 1", (
         "a process that is missing in the list counts as dead"
     )
     assert lab.client.zscore("peers", "b") < lab.now
-    assert ask("DRAW", "c", 993, 993, LIMIT, LIVE_SECONDS, 0) == "0 7 993 1", (
+    assert ask("DRAW", "c", 993, 993, LIMIT, 0) == "0 7 993 1", (
         "a missing process has no time for a heartbeat"
     )
     lab.step(4.0)
-    assert ask("DRAW", "c", 993, 993, LIMIT, LIVE_SECONDS, 0) == "993 7 993 1"
+    assert ask("DRAW", "c", 993, 993, LIMIT, 0) == "993 7 993 1"
     lab.client.delete("spent", "aside")
-    assert ask("DRAW", "c", 1, 1, LIMIT, LIVE_SECONDS, 0, known=(1, 7)) == "0 7 0 1"
+    assert ask("DRAW", "c", 1, 1, LIMIT, 0, known=(1, 7)) == "0 7 0 1"
 
 
 def check_money(lab, scripts, *, examples, shrink=True):
@@ -311,4 +309,5 @@ def check_money(lab, scripts, *, examples, shrink=True):
     for schedule in DIRECTED:
         Run(lab, scripts).play(schedule)
     check_the_rest(lab, scripts)
+    check_cases(lab, scripts)
     never_past_the_limit()

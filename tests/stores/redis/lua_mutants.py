@@ -46,15 +46,13 @@ LIMITER = [
     ),
 ]
 MONEY = [
-    LuaMutant("if need <= free then granted", "if need <= limit then granted", "reserved money is ignored"),
-    LuaMutant("math.min(want, math.floor(free / SHARE_AHEAD))", "want", "advance draws exceed the limit"),
-    LuaMutant("math.floor(free / SHARE_AHEAD)", "free", "advance draws take all free money"),
+    LuaMutant("if need <= free() then granted", "if need <= limit then granted", "reserved money is ignored"),
+    LuaMutant("math.min(want, math.floor(free() / SHARE_AHEAD))", "want", "advance draws exceed the limit"),
+    LuaMutant("math.floor(free() / SHARE_AHEAD)", "free()", "advance draws take all free money"),
     LuaMutant("'|pot', whole(granted))", "'|pot', 0)", "a grant is not reserved"),
+    LuaMutant("release_dead() end", "end", "dead processes keep their money"),
     LuaMutant(
-        "release_dead(); free = limit - spent() - aside() end", "end", "dead processes keep their money"
-    ),
-    LuaMutant(
-        "tonumber(heartbeat) < now - tonumber(ARGV[9])",
+        "heartbeat < now - LIVE_SECONDS",
         "false",
         "a process without heartbeat counts as alive",
     ),
@@ -82,14 +80,10 @@ MONEY = [
     LuaMutant(
         "if not redis.call('ZSCORE', KEYS[3], owner) then", "if false then", "dead processes draw money"
     ),
-    LuaMutant(
-        "redis.call('EXISTS', KEYS[6]) == 1 or ", "", "money is granted before all processes have reported"
-    ),
+    LuaMutant("is_new() or ", "", "money is granted before all processes have reported"),
     LuaMutant("if has_spent ~= has_reserved or", "if", "the loss of a part of an account is not noticed"),
     LuaMutant("or (has_spent == 0 and known > 0) then", "then", "the loss of an account is not noticed"),
-    LuaMutant(
-        "or aside() < tonumber(ARGV[10]) then", "then", "money is granted after a loss of reservations"
-    ),
+    LuaMutant("or aside() < tonumber(ARGV[9]) then", "then", "money is granted after a loss of reservations"),
     LuaMutant(
         "if epoch() < known_epoch or (epoch() == known_epoch and spent() < known) then",
         "if false then",
@@ -114,7 +108,7 @@ MONEY = [
         "pot - math.max(pot, tonumber(ARGV[6]))",
         "a return subtracts the larger amount",
     ),
-    LuaMutant("if need <= free then", "if need < free then", "the last free money is never granted"),
+    LuaMutant("if need <= free() then", "if need < free() then", "the last free money is never granted"),
     LuaMutant(
         "and spent() + need <= limit then",
         "and spent() + need < limit then",
@@ -132,6 +126,32 @@ MONEY = [
         "owner, ARGV[8])\n  redis.call('PEXPIRE', KEYS[4], KEEP_MS)", "owner, ARGV[8])", "shares never expire"
     ),
     LuaMutant("if cost < 0 then", "if false then", "a negative cost is taken for a loss"),
+    LuaMutant("- aside() - lent(owner) end", "- aside() end", "shares of other processes are granted"),
+    LuaMutant(
+        "set_share(owner, share - granted)", "set_share(owner, share)", "a draw is not taken from the share"
+    ),
+    LuaMutant("now + RECALL_SECONDS", "now", "shares are not called back"),
+    LuaMutant("math.max(told, share)", "share", "a share is granted while its owner may use it"),
+    LuaMutant("if peers > 1 then", "if false then", "every process gets the whole share"),
+    LuaMutant("left - lent(owner)", "left", "shares together exceed the money left"),
+    LuaMutant(
+        "if not is_new() then\n  local", "if true then\n  local", "a share grows while the data is new"
+    ),
+    LuaMutant("now - SHARE_SECONDS", "now - LIVE_SECONDS", "a share is granted as early as drawn money"),
+    LuaMutant(
+        "if amount and (tonumber(heard) >= now - SHARE_SECONDS or not was_reached())",
+        "if amount",
+        "shares of dead processes are kept for ever",
+    ),
+    LuaMutant("or not was_reached())", ")", "a share is released after an outage of the server"),
+    LuaMutant("set_share(ARGV[5], tonumber(ARGV[7]))", "", "a used share stays reserved"),
+    LuaMutant("if is_dead(owner) then return answer(-1) end", "", "a silent process draws money"),
+    LuaMutant("'EXISTS', KEYS[6], KEYS[7]", "'EXISTS', KEYS[6]", "nobody waits for expected processes"),
+    LuaMutant("if is_new() then redis", "if false then redis", "costs after a loss vanish in a higher total"),
+    LuaMutant("whole(known + fresh()), mark", "whole(known), mark", "costs after a loss vanish in a total"),
+    LuaMutant("spent() - fresh() < known then", "spent() < known then", "an almost equal total is ignored"),
+    LuaMutant("if epoch() == known_epoch and spent() - fresh()", "if spent() - fresh()", "a reset is undone"),
+    LuaMutant("(redis.call('GET', KEYS[5]) or '')", "''", "costs of an earlier loss count again"),
 ]
 CIRCUIT = [
     LuaMutant(

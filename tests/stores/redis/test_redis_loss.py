@@ -180,9 +180,8 @@ def test_a_budget_that_is_lost_while_many_spend_is_not_passed(server, open_sessi
     ENGINE.run(main())
 
     total = sum(paid)
-    # In an outage, which load on the machine may cause, each process has its own share of the budget.
-    assert total <= 10 + 2 * len(outages)
+    assert total <= 10
     assert total >= Decimal("9.5")
     until(lambda: booked(server) >= total)
-    if not outages:
+    if not outages:  # a cost whose confirmation is lost in an outage is booked twice
         assert booked(server) <= total + Decimal("0.3")

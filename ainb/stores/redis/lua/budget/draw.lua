@@ -1,12 +1,14 @@
 -- Draws money for the calls of one process.
--- ARGV: 5 owner, 6 amount needed, 7 amount wanted, 8 limit, 9 seconds after which a silent owner is dead,
--- 10 money that the server should already hold for this owner.
+-- ARGV: 5 owner, 6 amount needed, 7 amount wanted, 8 limit, 9 money that the server should already hold for
+-- this owner.
 -- Grants -1 if the owner itself counts as dead (it must take another name first). Grants 0 if the money held
 -- for it was lost, or while the data is new, since other processes may not have reported their balances yet.
-local clock = redis.call('TIME'); local now = clock[1] + clock[2] / 1e6
+-- Money of other processes' shares is not granted; if it is needed, they are called back. What is granted is
+-- taken from the owner's share first.
 local owner, need, want, limit = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 if not redis.call('ZSCORE', KEYS[3], owner) then return answer(-1) end
-if redis.call('EXISTS', KEYS[6]) == 1 or aside() < tonumber(ARGV[10]) then return answer(0) end
+if is_new() or aside() < tonumber(ARGV[9]) then return answer(0) end
+if is_dead(owner) then return answer(-1) end
 open_account()
 -- Presumed cost of a dead owner's call. A job's reservation counts in full, since the job runs on.
 local function presumed(name, serial, amount)
@@ -18,10 +20,10 @@ local function release_dead()
   local gone = {}
   for _, field in ipairs(redis.call('HKEYS', KEYS[2])) do
     local name, serial = string.match(field, '^(.*)|(%w+)$')
-    local heartbeat = name and redis.call('ZSCORE', KEYS[3], name)
-    if name and not heartbeat then -- perhaps only the list of peers was lost: wait for a heartbeat
-      redis.call('ZADD', KEYS[3], now - tonumber(ARGV[9]) + NEW_MS / 1000, name)
-    elseif name and tonumber(heartbeat) < now - tonumber(ARGV[9]) then
+    if name and not redis.call('ZSCORE', KEYS[3], name) then
+      -- perhaps only the list of peers was lost: wait for a heartbeat
+      redis.call('ZADD', KEYS[3], now - LIVE_SECONDS + NEW_MS / 1000, name)
+    elseif name and is_dead(name) then
       if serial ~= 'pot' then
         local counted = presumed(name, serial, tonumber(redis.call('HGET', KEYS[2], field)))
         book(counted)
@@ -37,12 +39,17 @@ local function release_dead()
   end
   redis.call('PEXPIRE', KEYS[4], KEEP_MS)
 end
-local free = limit - spent() - aside()
-if need > free and spent() + need <= limit then release_dead(); free = limit - spent() - aside() end
+local function free() return limit - spent() - aside() - lent(owner) end
+if need > free() and spent() + need <= limit then release_dead() end
+if need > free() and spent() + aside() + need <= limit then
+  redis.call('HSET', KEYS[4], 'recall', now + RECALL_SECONDS)
+end
 local granted = 0
-if need <= free then granted = math.max(need, math.min(want, math.floor(free / SHARE_AHEAD))) end
+if need <= free() then granted = math.max(need, math.min(want, math.floor(free() / SHARE_AHEAD))) end
 if granted > 0 then
   redis.call('HINCRBY', KEYS[2], owner .. '|pot', whole(granted))
   redis.call('PEXPIRE', KEYS[2], KEEP_MS)
+  local share = share_of(owner)
+  if share > 0 then set_share(owner, share - granted) end
 end
 return answer(granted)
