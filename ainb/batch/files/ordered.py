@@ -147,6 +147,17 @@ class OrderedFile:
             if complete and self._guard.owns(self._partial()):
                 self._partial().unlink()
 
+    def check_name(self) -> None:
+        """Check the path before anything is sent, since names of temporary and partial files are longer.
+
+        Raises:
+            OSError: The system does not accept the path.
+            RuntimeError: It is a loop of links.
+        """
+        partial = self._partial()
+        with contextlib.suppress(FileNotFoundError):
+            partial.with_name(f"{secrets.token_hex(4)}.{partial.name}").lstat()
+
     def _partial(self) -> Path:
         end = suffix_of(self.path) or ""
         target = self.path.resolve()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.files import OrderedFile, OutputGuard
@@ -99,16 +101,32 @@ def make_output(
     if options.out is None:
         return FrameOutput(source, fields=fields, keep=keep)
     guard = OutputGuard(core.config.home_folder())
-    output = OrderedFile(
-        options.out,
-        fields=fields,
-        keep=keep,
-        csv_formulas=options.csv_formulas,
-        guard=guard,
-        notify=lambda text: core.notify(text, "out"),
-    )
-    guard.check(options.out, source=source.path, overwrite=options.overwrite)
+    with _errors_of(options.out):
+        output = OrderedFile(
+            options.out,
+            fields=fields,
+            keep=keep,
+            csv_formulas=options.csv_formulas,
+            guard=guard,
+            notify=lambda text: core.notify(text, "out"),
+        )
+        guard.check(options.out, source=source.path, overwrite=options.overwrite)
+        output.check_name()
     return output
+
+
+@contextlib.contextmanager
+def _errors_of(out: str | Path) -> Iterator[None]:
+    """Turn errors of the system about a path (null bytes, loops of links, long names) into a ConfigError."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else None
+        raise ConfigError(
+            f"out={str(out)!r} cannot be written ({why or error}); nothing was sent; give another name"
+        ) from None
 
 
 def kept_columns(source: Source, *, keep: bool | tuple[str, ...], streams: bool) -> tuple[str, ...]:

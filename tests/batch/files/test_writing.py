@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
 import json
 import os
+import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -65,7 +68,7 @@ def test_a_result_never_replaces_its_input_by_whatever_name(session, source, spe
         session.map(source, "{a}", out=spell(source), overwrite=overwrite)
 
     assert source.read_bytes() == before
-    assert session.usage().empty
+    assert asked.played == 0
 
 
 def test_a_file_of_others_is_replaced_only_when_asked(session, source):
@@ -75,7 +78,7 @@ def test_a_file_of_others_is_replaced_only_when_asked(session, source):
     with pytest.raises(ConfigError, match="is not a result of ainb"):
         session.map(source, "{a}", out=out)
     assert out.read_text() == "years of work"
-    assert session.usage().empty
+    assert asked.played == 0
     session.map(source, "{a}", out=out, overwrite=True)
     assert "reply" in out.read_text()
 
@@ -155,6 +158,63 @@ def test_a_partial_file_of_others_is_left_alone(session, source):
 
     assert partial.read_text() == "mine"
     assert len(list(source.parent.glob("*.out.partial.csv"))) == 1
+
+
+def loop_of_links(folder):
+    (folder / "a.csv").symlink_to(folder / "b.csv")
+    (folder / "b.csv").symlink_to(folder / "a.csv")
+    return folder / "a.csv"
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        lambda folder: f"{folder}/a\0b.csv",
+        lambda folder: f"{folder}\0/b.csv",
+        lambda folder: f"{folder}/{'n' * 300}.csv",
+        lambda folder: f"{folder}/{'n' * 245}.csv",  # fits, but a partial file's name does not
+        lambda folder: f"{folder}/{'é' * 122}.csv",  # the limit is in bytes
+        lambda folder: f"{folder}/{'n' * 240}.jsonl",
+        lambda folder: f"{'/'.join([str(folder), *['n' * 200] * 30])}/a.csv",
+        lambda folder: f"~no_such_user_of_{folder.name}/a.csv",
+        loop_of_links,
+    ],
+)
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_path_that_the_system_refuses_costs_nothing(session, source, tmp_path, spell, overwrite):
+    out = spell(tmp_path)
+    asked = script("counted", ["x"])
+
+    with pytest.raises(ConfigError, match=r"^[^\n]*out=[^\n]*$"):
+        session.map(source, "{a}", model="scripted:counted", out=out, overwrite=overwrite)
+
+    assert asked.played == 0
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ELOOP, errno.ENAMETOOLONG])
+def test_a_path_that_cannot_be_looked_at_costs_nothing(session, source, tmp_path, code, monkeypatch):
+    out = tmp_path / "out.csv"
+    asked = script("counted", ["x"])
+    look = Path.lstat
+
+    def failing(path):
+        if path.parent == out.parent and "out" in path.name:
+            raise OSError(code, os.strerror(code))
+        return look(path)
+
+    monkeypatch.setattr(Path, "lstat", failing)
+
+    with pytest.raises(ConfigError, match=re.escape(f"cannot be written ({os.strerror(code)})")):
+        session.map(source, "{a}", model="scripted:counted", out=out)
+
+    assert asked.played == 0
+
+
+def test_a_long_name_that_fits_is_written(session, source, tmp_path):
+    out = tmp_path / f"{'n' * 233}.csv"
+
+    assert session.map(source, "{a}", out=out) == out
+    assert out.is_file()
 
 
 def test_failed_rows_are_results_too(session, source):
