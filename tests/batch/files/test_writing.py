@@ -68,7 +68,7 @@ def test_a_result_never_replaces_its_input_by_whatever_name(session, source, spe
         session.map(source, "{a}", out=spell(source), overwrite=overwrite)
 
     assert source.read_bytes() == before
-    assert asked.played == 0
+    assert session.usage().empty
 
 
 def test_a_file_of_others_is_replaced_only_when_asked(session, source):
@@ -78,7 +78,7 @@ def test_a_file_of_others_is_replaced_only_when_asked(session, source):
     with pytest.raises(ConfigError, match="is not a result of ainb"):
         session.map(source, "{a}", out=out)
     assert out.read_text() == "years of work"
-    assert asked.played == 0
+    assert session.usage().empty
     session.map(source, "{a}", out=out, overwrite=True)
     assert "reply" in out.read_text()
 
