@@ -97,7 +97,8 @@ def test_the_journal_lists_finished_and_unfinished_batches(session):
 def test_rows_of_an_unfinished_batch_can_be_taken_up_again(home):
     journal = Journal(home / "journal.sqlite3")
     identity = "SELECT identity, row_key FROM runs JOIN rows USING (run_id) WHERE run_id = ?"
-    rows = journal._reader.execute(identity, (UNFINISHED,)).fetchall()
+    with journal._connection as connection:
+        rows = connection.execute(identity, (UNFINISHED,)).fetchall()
 
     assert journal.newest(rows[0][0], finished=False) == UNFINISHED
     results = [journal.find(UNFINISHED, key) for _, key in rows]
@@ -109,7 +110,8 @@ def test_rows_of_an_unfinished_batch_can_be_taken_up_again(home):
 def test_a_failed_row_keeps_its_error(home):
     journal = Journal(home / "journal.sqlite3")
     query = "SELECT row_key FROM rows WHERE run_id = ? AND status = 'error'"
-    ((key,),) = journal._reader.execute(query, (FINISHED,)).fetchall()
+    with journal._connection as connection:
+        ((key,),) = connection.execute(query, (FINISHED,)).fetchall()
 
     failed = journal.find(FINISHED, key)
 

@@ -333,7 +333,7 @@ def cases(uses, folder):
     }
 
 
-IN_REDIS = {"stores/redis/budget.py:_lock"}  # tests/stores/redis/test_redis_forks.py
+IN_REDIS = {"stores/redis/exchange.py:_lock"}  # tests/stores/redis/test_redis_forks.py
 
 
 @pytest.fixture(scope="module")

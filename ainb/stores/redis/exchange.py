@@ -77,9 +77,8 @@ class AccountExchange:
             with self._lock:
                 shared.is_drawing = False
                 granted = self._update(shared, answer)
-                if granted > 0 and (owner, turn) == (self._client.owner, shared.turn):
-                    shared.draw(granted)
-                    self._lend(account, shared)
+                if granted > 0 and owner == self._client.owner:
+                    self._take(account, shared, granted, turn=turn)
                 elif isinstance(answer, str) and not granted:
                     # Otherwise two processes that each hold a part would wait for each other.
                     self._give_back(account, shared)
@@ -92,6 +91,15 @@ class AccountExchange:
         self._run(money.DRAW, account, *words, done=drawn)
         if not shared.lent:  # so that there is a share before the first call
             self._lend(account, shared)
+
+    def _take(self, account: Account, shared: SharedAccount, granted: int, *, turn: int) -> None:
+        if turn == shared.turn:
+            shared.draw(granted)
+            self._lend(account, shared)
+        else:
+            # Asked before the money was restored and perhaps granted after it, as at the first connection:
+            # then the server would keep it for nobody.
+            self._restore(was_lost=False)
 
     def _at_server(self, account: Account) -> int:
         """Money that the server holds for this process."""

@@ -198,3 +198,27 @@ def test_processes_that_are_cut_off_do_not_pass_the_limit(server, join, harm):
     # Costs that may be lost twice in succession are booked again, so that they may count twice.
     assert total >= Decimal("7" if harm is flush_again_at_once else "9.5")
     until(lambda: booked(server) >= total)
+
+
+async def pay(session, calls):
+    """Pay calls of $0.20 each, until the budget is spent; returns their number."""
+    ledger = session.core.stages.ledger
+    for paid in range(calls):
+        hold = await asyncio.wait_for(ledger.reserve(lambda: [TEN], Decimal("0.2")), 20)
+        if not isinstance(hold, Hold):
+            return paid
+        ledger.mark_sent(hold)
+        ledger.settle(hold, Decimal("0.2"))
+    return calls
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_money_that_is_drawn_at_the_first_connection_is_there_for_all(server, join, processes):
+    first, _ = join()
+    assert ENGINE.run(pay(first, 1)) == 1
+    for _ in range(processes):
+        session, _ = join()
+        assert ENGINE.run(pay(session, 1)) == 1
+
+    assert ENGINE.run(pay(first, 50)) == 49 - processes
+    until(lambda: booked(server) == 10)
