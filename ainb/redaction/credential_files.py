@@ -54,6 +54,7 @@ _AFTER_NAME = ":(?i:{})".format(
         )
     )
 )
+_LINE_BREAK = r"(?:\r?\n|(?:\\{1,4}r)?\\{1,4}n)"  # or its escape in a string
 _KEY_LINE = r"[A-Za-z0-9+/=]{16,128}+"
 CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
@@ -114,10 +115,10 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "pgpass password",
         (
-            r"(?<![^\n\"' ])[A-Za-z0-9_.*\-]{1,253}+:(?:\*|[0-9]{4,5}):"
+            r"(?<![A-Za-z0-9_.*:/@\-])(?:[A-Za-z0-9_.\-]{1,253}+|\*):(?:\*|[0-9]{4,5}):"
             r"(?:\*|(?=[0-9_\-]{0,64}+[A-Za-z])[A-Za-z0-9_\-]{1,64}+):"
             rf"(?:\*|[A-Za-z][A-Za-z0-9_.\-]{{0,63}}+):(?={CHARACTER}{{6}})(?!{CHARACTER}{{0,128}}:)"
-            rf"{DIGIT_OR_SIGN}{LETTER}(?P<secret>{CHARACTER}{{6,128}}+={{0,2}})(?=[\"']?(?:\s|$))"
+            rf"{DIGIT_OR_SIGN}{LETTER}(?P<secret>{CHARACTER}{{6,128}}+={{0,2}})(?=[\"'`\\,;.)\]}}<]|\s|$)"
         ),
         (":543", ":643", ":*:"),
     ),
@@ -146,9 +147,10 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "block value",
         (
-            rf"{_AFTER_NAME}[ ][|>][+\-1-9]{{0,2}}[ ]{{0,4}}(?:\#[^\n]{{0,80}})?\r?\n\s{{0,64}}"
+            rf"{_AFTER_NAME}[ ][|>][+\-1-9]{{0,2}}[ ]{{0,4}}(?:\#[^\n]{{0,80}})?(?:{_LINE_BREAK}|[ ])\s{{0,64}}"
             rf"(?![$*%&]){LOOKS_SECRET}{LETTER}{DIGIT_OR_SIGN}(?P<secret>{CHARACTER}{{8,512}}+={{0,2}}"
-            rf"(?>(?:\r?\n[ \t]{{1,32}}{CHARACTER}{{16,512}}+={{0,2}}(?=\s|$)){{0,64}}))(?=\s|$)"
+            rf"(?>(?:{_LINE_BREAK}[ \t]{{1,32}}{CHARACTER}{{16,512}}+={{0,2}}(?=\s|$)){{0,64}}))"
+            r"(?=[\"'`\\,;.)\]}<]|\s|$)"
         ),
         (": |", ": >"),
     ),
