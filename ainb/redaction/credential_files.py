@@ -147,7 +147,8 @@ CREDENTIAL_FILES: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     (
         "block value",
         (
-            rf"{_AFTER_NAME}[ ][|>][+\-1-9]{{0,2}}[ ]{{0,4}}(?:\#[^\n]{{0,80}})?(?:{_LINE_BREAK}|[ ])\s{{0,64}}"
+            rf"{_AFTER_NAME}[ ][|>][+\-1-9]{{0,2}}[ ]{{0,4}}(?:\#[^\n]{{0,80}})?"
+            rf"(?:{_LINE_BREAK}|[ ])\s{{0,64}}"
             rf"(?![$*%&]){LOOKS_SECRET}{LETTER}{DIGIT_OR_SIGN}(?P<secret>{CHARACTER}{{8,512}}+={{0,2}}"
             rf"(?>(?:{_LINE_BREAK}[ \t]{{1,32}}{CHARACTER}{{16,512}}+={{0,2}}(?=\s|$)){{0,64}}))"
             r"(?=[\"'`\\,;.)\]}<]|\s|$)"
