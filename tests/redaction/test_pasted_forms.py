@@ -63,7 +63,7 @@ def test_the_value_of_a_cookie_is_found(template):
         '"auth":"«secret»"',
         "'auth': '«secret»'",
         "auth: «secret»",
-        "//registry.npmjs.org/:_auth=«secret»",
+        "//npm.example.org/:_auth=«secret»",
         '{\\"auth\\": \\"«secret»\\"}',
     ],
 )
