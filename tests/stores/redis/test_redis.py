@@ -32,10 +32,8 @@ PLACE = ("made-up", "tea", "https://one.test#abc")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    made = Server(tmp_path_factory.mktemp("redis"))
-    yield made
-    made.close()
+def server(server_of_module):
+    return server_of_module
 
 
 @pytest.fixture

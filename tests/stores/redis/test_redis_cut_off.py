@@ -14,20 +14,13 @@ from ainb.pipeline.budget import Account, Claim
 from ainb.pipeline.budget.ledger import Hold
 from ainb.session import Session
 from tests.stores.redis.line import Line
-from tests.stores.redis.redis_lab import Server, state, until
+from tests.stores.redis.redis_lab import state, until
 
 pytestmark = pytest.mark.redis
 
 DAY = Account("day", "2026-05-04")
 TEN = Claim(DAY, Decimal(10))
 SPENT, ASIDE = "{ainb:ainb}:spent", f"{{ainb:ainb}}:aside:{DAY.name}"
-
-
-@pytest.fixture
-def server(tmp_path):
-    made = Server(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -14,16 +14,14 @@ from ainb.engine import ENGINE
 from ainb.pipeline.budget import Account, Claim
 from ainb.pipeline.budget.ledger import Hold
 from tests.forks import FORKS, elsewhere, end_of, in_child, start_child
-from tests.stores.redis.redis_lab import Server, state, until
+from tests.stores.redis.redis_lab import state, until
 
 pytestmark = [pytest.mark.redis, *FORKS]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    made = Server(tmp_path_factory.mktemp("redis"))
-    yield made
-    made.close()
+def server(server_of_module):
+    return server_of_module
 
 
 @pytest.fixture

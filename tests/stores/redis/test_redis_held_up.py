@@ -14,35 +14,13 @@ import pytest
 from ainb.engine import ENGINE
 from ainb.pipeline.budget import Account, Claim
 from ainb.pipeline.budget.ledger import Hold
-from ainb.session import Session
 from tests.stores.redis.line import Line
-from tests.stores.redis.redis_lab import PATIENCE_SECONDS, Server, spawn, state, until
+from tests.stores.redis.redis_lab import PATIENCE_SECONDS, spawn, state, until
 
 pytestmark = pytest.mark.redis
 
 DAY = Account("day", "2026-05-04")
 TEN = Claim(DAY, Decimal(10))
-
-
-@pytest.fixture
-def server(tmp_path):
-    made = Server(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def join(server, tmp_path):
-    opened = []
-
-    def make(url=server.url):
-        session = Session("scripted:echo", state=url, home=tmp_path / f"{len(opened)}")
-        opened.append(session)
-        return session
-
-    yield make
-    for session in opened:
-        session.close()
 
 
 async def pay(ledger, estimate, cost=None, tries=200):
@@ -102,10 +80,10 @@ s.close()
 
 @pytest.mark.parametrize("seconds", [0, *(pytest.param(long, marks=pytest.mark.slow) for long in (3, 6))])
 @pytest.mark.parametrize("loss", ["none", "FLUSHALL", "FLUSHDB"])
-def test_a_process_that_is_stopped_while_the_data_is_lost(server, tmp_path, join, loss, seconds):
+def test_a_process_that_is_stopped_while_the_data_is_lost(server, tmp_path, open_session, loss, seconds):
     held = spawn(server, tmp_path / "held", HELD)
     assert held.stdout.readline() == "held\n"
-    other = join()
+    other = open_session()
     until(lambda: state(other)["peers"] == 1)
     ledger = other.core.stages.ledger
     assert ENGINE.run(pay(ledger, "0.1"))
@@ -131,10 +109,12 @@ def test_a_process_that_is_stopped_while_the_data_is_lost(server, tmp_path, join
 
 @pytest.mark.slow
 @pytest.mark.parametrize("wait_seconds", [0, 1.5])  # before and after it hears of its death
-def test_a_process_that_was_stopped_for_long_uses_no_drawn_money(server, tmp_path, join, wait_seconds):
+def test_a_process_that_was_stopped_for_long_uses_no_drawn_money(
+    server, tmp_path, open_session, wait_seconds
+):
     held = spawn(server, tmp_path / "held", HELD.replace("await reserve(1)", "await reserve('0.01')"))
     assert held.stdout.readline() == "held\n"
-    other = join()
+    other = open_session()
     until(lambda: state(other)["peers"] == 1)
     held.send_signal(signal.SIGSTOP)
     time.sleep(11.5)
@@ -147,10 +127,10 @@ def test_a_process_that_was_stopped_for_long_uses_no_drawn_money(server, tmp_pat
     assert json.loads(out.splitlines()[-1])["paid"] == 5, "money is used that may belong to others by now"
 
 
-def test_a_process_that_has_never_reached_a_hanging_server_has_no_money(server, join):
+def test_a_process_that_has_never_reached_a_hanging_server_has_no_money(server, open_session):
     line = Line(server.port, hangs=True)
     try:
-        away, other = join(line.url), join()
+        away, other = open_session(line.url), open_session()
         count = ENGINE.run(pay_all(other.core.stages.ledger, 1, tries=60))
         assert count == 10
         assert not ENGINE.run(pay(away.core.stages.ledger, 1, tries=60))
@@ -160,8 +140,8 @@ def test_a_process_that_has_never_reached_a_hanging_server_has_no_money(server, 
 
 
 @pytest.mark.slow
-def test_a_server_that_refuses_connections_for_long_costs_no_call_and_no_money(server, join):
-    one, two = join(), join()
+def test_a_server_that_refuses_connections_for_long_costs_no_call_and_no_money(server, open_session):
+    one, two = open_session(), open_session()
     ledgers = [session.core.stages.ledger for session in (one, two)]
     for ledger in ledgers:
         assert ENGINE.run(pay(ledger, "0.1"))
@@ -180,8 +160,8 @@ def test_a_server_that_refuses_connections_for_long_costs_no_call_and_no_money(s
 
 
 @pytest.mark.slow
-def test_a_server_that_hangs_for_long_leaves_no_money_to_use(server, join):
-    session = join()
+def test_a_server_that_hangs_for_long_leaves_no_money_to_use(server, open_session):
+    session = open_session()
     ledger = session.core.stages.ledger
     assert ENGINE.run(pay(ledger, "0.1"))
     time.sleep(1.5)
@@ -196,8 +176,8 @@ def test_a_server_that_hangs_for_long_leaves_no_money_to_use(server, join):
     assert ENGINE.run(pay(ledger, "0.1"))
 
 
-def test_a_forked_child_has_none_of_the_money_of_its_parent(server, join):
-    session = join()
+def test_a_forked_child_has_none_of_the_money_of_its_parent(server, open_session):
+    session = open_session()
     ledger, book = session.core.stages.ledger, session.core.stages.shared._book
     assert ENGINE.run(pay(ledger, "0.1"))
     until(lambda: book._accounts[DAY].lent)

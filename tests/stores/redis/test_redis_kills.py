@@ -14,18 +14,11 @@ import pytest
 import ainb
 from tests.batch.test_budget_after_a_kill import BATCH
 from tests.fault_server import Fault, FaultServer
-from tests.stores.redis.redis_lab import PATIENCE_SECONDS, Server, last_words, spawn, until
+from tests.stores.redis.redis_lab import PATIENCE_SECONDS, last_words, spawn, until
 
 pytestmark = pytest.mark.redis
 
 SPENT, ASIDE = "{ainb:ainb}:spent", "{ainb:ainb}:aside:2026-05-04"
-
-
-@pytest.fixture
-def server(tmp_path):
-    made = Server(tmp_path)
-    yield made
-    made.close()
 
 
 def booked(server):

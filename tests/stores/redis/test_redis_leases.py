@@ -11,18 +11,11 @@ import ainb
 from ainb.errors import AinbError
 from ainb.pipeline.rate_limit.options import RateLimit
 from tests.fault_server import Fault, FaultServer
-from tests.stores.redis.redis_lab import HOLDER, PATIENCE_SECONDS, Server, spawn, state, until
+from tests.stores.redis.redis_lab import HOLDER, PATIENCE_SECONDS, spawn, state, until
 
 pytestmark = pytest.mark.redis
 
 SAME = "the same question"
-
-
-@pytest.fixture
-def server(tmp_path):
-    made = Server(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import pytest
 from ainb.engine import ENGINE
 from ainb.pipeline.budget import Account, Claim
 from ainb.pipeline.budget.ledger import Hold
-from ainb.session import Session
-from tests.stores.redis.redis_lab import Server, state, until
+from tests.stores.redis.redis_lab import state, until
 
 pytestmark = pytest.mark.redis
 
@@ -56,27 +55,6 @@ HARMS = {
     "shares is foreign": foreign(OWNERS),
     "name is foreign": foreign(DATA),
 }
-
-
-@pytest.fixture
-def server(tmp_path):
-    made = Server(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def open_session(server, tmp_path):
-    opened = []
-
-    def make():
-        session = Session("scripted:echo", state=server.url, home=tmp_path / f"{len(opened)}")
-        opened.append(session)
-        return session
-
-    yield make
-    for session in opened:
-        session.close()
 
 
 def booked(server):

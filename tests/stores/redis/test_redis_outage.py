@@ -17,20 +17,13 @@ from ainb.pipeline.budget.ledger import Hold
 from ainb.pipeline.rate_limit.options import RateLimit
 from ainb.runtime import Runtime
 from ainb.session import Session
-from tests.stores.redis.redis_lab import Server, state, until
+from tests.stores.redis.redis_lab import state, until
 
 pytestmark = pytest.mark.redis
 
 DAY = Account("day", "2026-05-04")
 TEN = Claim(DAY, Decimal(10))
 PATIENCE_SECONDS = 30
-
-
-@pytest.fixture
-def server(tmp_path):
-    made = Server(tmp_path)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -9,19 +9,12 @@ from decimal import Decimal
 
 import pytest
 
-from tests.stores.redis.redis_lab import HOLDER, PATIENCE_SECONDS, Server, last_words, spawn
+from tests.stores.redis.redis_lab import HOLDER, PATIENCE_SECONDS, last_words, spawn
 
 pytestmark = pytest.mark.redis
 
 PROCESSES = 4
 SECONDS = 5.0
-
-
-@pytest.fixture
-def server(tmp_path):
-    made = Server(tmp_path)
-    yield made
-    made.close()
 
 
 def run_all(server, tmp_path, body, *more):

@@ -24,13 +24,6 @@ ROWS = [f"row {number}" for number in range(40)]
 
 
 @pytest.fixture
-def server(tmp_path):
-    made = Server(tmp_path)
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def provider(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "made-up")
     with FaultServer(plan=lambda _seen: Fault(delay_seconds=0.02)) as running:
