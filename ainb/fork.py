@@ -115,6 +115,8 @@ class Cached(Generic[T]):
         self._name = name
 
     def __get__(self, item: Any, owner: type | None = None) -> T:
+        if item is None:
+            raise AttributeError(self._name)
         value: T = self._compute(item)
         item.__dict__[self._name] = value
         return value

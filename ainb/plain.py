@@ -1,4 +1,4 @@
-"""Conversion of foreign values to plain Python: numpy scalars, missing values, texts that are not Unicode."""
+"""Plain values and texts: of numpy scalars and missing values, of texts that are not Unicode, of counts."""
 
 from __future__ import annotations
 
@@ -64,3 +64,8 @@ def is_missing(value: Any) -> bool:
 def join_surrogates(text: str) -> str:
     """Join surrogate pairs in a text and replace lone surrogates by U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def counted(number: int, thing: str, plural: str = "s") -> str:
+    """A number with its noun: "1 row", "2,000 rows"; `plural` is the ending of the plural."""
+    return f"{number:,} {thing}{'' if number == 1 else plural}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 KEY_VARIABLES: Mapping[str, str] = {
     "openai": "OPENAI_API_KEY",
@@ -33,13 +34,14 @@ OTHER_KEY_VARIABLES = (
     "AWS_SESSION_TOKEN",
 )
 
-_encoded = functools.lru_cache(maxsize=256)(getattr(os.environ, "encodekey", str))
+_ENVIRON = os.environ
+# The mapping under os.environ, and the key of a variable in it: os.environ itself raises and catches two
+# errors for each variable that is not set, which was a third of the time of checking a text for keys.
+TABLE: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
+table_key: Callable[[str], Any] = functools.lru_cache(maxsize=256)(getattr(os.environ, "encodekey", str))
 
 
 def value_of(name: str) -> str | None:
-    """The value of an environment variable; None when it is not set.
-
-    ``os.environ.get`` raises and catches two errors for each variable that is not set.
-    """
-    table = getattr(os.environ, "_data", None)  # None when a test has replaced os.environ by a dict
-    return os.environ.get(name) if table is None or _encoded(name) in table else None
+    """The value of an environment variable; None when it is not set. Faster than ``os.environ.get``."""
+    was_replaced = os.environ is not _ENVIRON  # by a test
+    return os.environ.get(name) if was_replaced or table_key(name) in TABLE else None

@@ -12,13 +12,14 @@ from ainb.batch.context import BatchContext, short_title
 from ainb.batch.forecast.forecast import past_outputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.reader import RowReader
-from ainb.batch.progress import Progress, counted
+from ainb.batch.progress import Progress
 from ainb.batch.reporter import ProgressReporter
 from ainb.batch.running.runner import STOP_SECONDS, Runner
 from ainb.engine import ENGINE
 from ainb.errors import AinbError, BatchPendingError
 from ainb.event_loop import COLLECTOR, ends_program
 from ainb.job import Job
+from ainb.plain import counted
 from ainb.status import status_rows
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ainb.batch.results.row_result import RowResult
+from ainb.plain import counted
 
 if TYPE_CHECKING:
     from ainb.jobs import JobRecord
@@ -15,11 +16,6 @@ if TYPE_CHECKING:
 LAST_ERRORS = 3
 LAST_ANSWERS = 3
 QUARTERS = 4
-
-
-def counted(number: int, thing: str) -> str:
-    """A number with its noun: "1 row", "2,000 rows"."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -188,10 +184,10 @@ class Progress:
     @property
     def errors(self) -> Counter[str]:
         """Number of errors by class name."""
-        counted: Counter[str] = Counter()
+        sums: Counter[str] = Counter()
         for (name, _), number in self.kinds.items():
-            counted[name] += number
-        return counted
+            sums[name] += number
+        return sums
 
     def _count_sent(self, result: RowResult) -> None:
         """Add source and cost of a row that ended in this run."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ainb.compare.fields import Field
 from ainb.compare.verdict import shown_p
-from ainb.plain import is_missing
+from ainb.plain import counted, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,10 +87,10 @@ def _figure(value: Any, form: str = "{:.3f}") -> str:
 
 def _note(frame: pd.DataFrame, truth: str, *, numbers: bool) -> str:
     left_out = int(frame["unlabelled"].iloc[0])
-    counted = (
+    meaning = (
         "figures are those of the answered rows" if numbers else "failed and invalid rows count as wrong"
     )
-    note = f"n = {int(frame['rows'].iloc[0]):,} rows with a value in {escape(truth)}; {counted}."
+    note = f"n = {int(frame['rows'].iloc[0]):,} rows with a value in {escape(truth)}; {meaning}."
     if left_out:
-        note += f" {left_out:,} row{'' if left_out == 1 else 's'} without one left out."
+        note += f" {counted(left_out, 'row')} without one left out."
     return note

@@ -18,6 +18,7 @@ from ainb.compare.metrics.metrics import LabelMetrics, Metrics, NumberMetrics
 from ainb.compare.table import comparison_frame
 from ainb.compare.verdict import Verdict, make_verdict
 from ainb.errors import ConfigError
+from ainb.plain import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -230,8 +231,8 @@ class Comparison:
         return self.to_markdown()
 
     def __repr__(self) -> str:
-        many = len(self.answers_by_variant)
-        return f"<ainb comparison of {many} variant{'' if many == 1 else 's'} on {len(self._truth):,} rows>"
+        variants = counted(len(self.answers_by_variant), "variant")
+        return f"<ainb comparison of {variants} on {len(self._truth):,} rows>"
 
     def _ipython_display_(self) -> None:
         show = host.result_display()

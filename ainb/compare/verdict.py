@@ -9,6 +9,7 @@ from itertools import combinations
 from ainb.compare.answers import Answers
 from ainb.compare.metrics.metrics import LabelMetrics, Metrics, Pair
 from ainb.compare.metrics.statistics import ALPHA, holm, mcnemar
+from ainb.plain import counted
 
 LEAST_ROWS = 30
 
@@ -34,7 +35,7 @@ def make_verdict(metrics: Metrics, answers: Sequence[Answers], names: Sequence[s
     """
     group, size = metrics.smallest_group()
     if size < LEAST_ROWS:
-        rows = f"{size} row{'' if size == 1 else 's'}"
+        rows = counted(size, "row")
         return Verdict(f"too few rows to tell: {rows} {group}".rstrip() + f", {LEAST_ROWS} are needed")
     if len(answers) == 1:
         return Verdict("")
@@ -75,7 +76,7 @@ class _Contest:
                 failed = int((self._answers[other].failed | self._answers[self._leader].failed).sum())
                 return Verdict(
                     f"no winner: the lead of {leader} over {self._names[other]} rests on "
-                    f"{failed:,} row{'s' if failed > 1 else ''} that failed; "
+                    f"{counted(failed, 'row')} that failed; "
                     "retry_failed=True sends them again"
                 )
         gain = _gain(self._metrics, self._pair(self._others[0], self._leader))

@@ -12,7 +12,7 @@ from ainb.magics.commands.table import BY_NAME
 from ainb.magics.parsing.arguments import Arguments, parse
 from ainb.magics.parsing.line_words import split_words
 from ainb.magics.shell import NotebookShell
-from ainb.panels.formatting import counted
+from ainb.plain import counted
 from ainb.suggestions import closest
 
 # Spellings of command-line options.

@@ -14,6 +14,7 @@ from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.output.slot import Slot, print_line
 from ainb.panels.progress import progress_view
 from ainb.panels.view import Block, Line, View
+from ainb.plain import counted
 from ainb.usage.frames.batches import outcomes
 from ainb.usage.frames.board import model_now
 
@@ -207,7 +208,7 @@ class BatchesPanel(Panel):
 
     def summary_line(self) -> str:
         """Number of batches."""
-        return formatting.counted(len(self.frame), "batch", plural="es")
+        return counted(len(self.frame), "batch", plural="es")
 
 
 def _state(run: Any) -> Cell | str:

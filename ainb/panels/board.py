@@ -19,6 +19,7 @@ from ainb.panels.cost import (
 from ainb.panels.errors import ErrorsPanel, kinds_table, no_failures_text
 from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.view import Block, Line, SideBySide
+from ainb.plain import counted
 from ainb.usage.frames import board, failures
 from ainb.usage.windows import LAST_WEEK
 
@@ -104,10 +105,10 @@ class BoardPanel(Panel):
         if not cache:
             return [Line(["cache off"], "quiet")]
         facts = (
-            formatting.counted(cache["hits"], "hit"),
-            formatting.counted(cache["misses"], "miss", plural="es"),
+            counted(cache["hits"], "hit"),
+            counted(cache["misses"], "miss", plural="es"),
             f"{formatting.count(cache['coalesced'])} shared with an identical call",
-            f"{formatting.counted(cache['entries'], 'answer')} kept",
+            f"{counted(cache['entries'], 'answer')} kept",
         )
         pieces = ["cache on", *(Cell(text=fact, volatile=True) for fact in facts)]
         return [Line(pieces, "quiet")]

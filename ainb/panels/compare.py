@@ -14,6 +14,7 @@ from ainb.panels.formatting import UNKNOWN
 from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.output.slot import Slot, print_line, resolve
 from ainb.panels.view import Block, Line, SideBySide, View
+from ainb.plain import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,9 +54,7 @@ def comparison_view(result: Comparison) -> View:
 def _summary(result: Comparison) -> Line:
     many = len(result.answers_by_variant)
     rows = len(result.data)
-    return Line(
-        [f"{formatting.counted(many, 'variant')} on {formatting.counted(rows, 'labelled row')}"], "quiet"
-    )
+    return Line([f"{counted(many, 'variant')} on {counted(rows, 'labelled row')}"], "quiet")
 
 
 def _verdict(result: Comparison) -> list[Block]:
@@ -74,7 +73,7 @@ def _counted(result: Comparison) -> Line:
     )
     pieces = ["every row was answered" if _is_whole(result) else wrong]
     if result.unlabelled:
-        pieces.append(f"{formatting.counted(result.unlabelled, 'row')} without a truth left out")
+        pieces.append(f"{counted(result.unlabelled, 'row')} without a truth left out")
     if len(result.answers_by_variant) > 1:
         pieces.append(f"first: {result.names[0]}")
     return Line(pieces, "quiet")

@@ -9,6 +9,7 @@ from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.output.slot import in_notebook
 from ainb.panels.view import Block, Chart, KeyFigures, Line
+from ainb.plain import counted
 from ainb.usage.frames import board, spending
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def key_figures(session: Session) -> KeyFigures | None:
         if span == "today" and "day" in budgets.index:
             label += f" of {formatting.dollars(budgets['limit_usd']['day'])}"
         if row["unpriced"]:
-            label += f", besides {formatting.counted(int(row['unpriced']), 'call')} without a price"
+            label += f", besides {counted(int(row['unpriced']), 'call')} without a price"
         items.append((formatting.priced_dollars(row["cost_usd"], row["unpriced"]), label))
     ever, today = spent.loc["all time"], spent.loc["today"]
     items += _savings(ever)
@@ -164,7 +165,7 @@ def _cost_table(frame: pd.DataFrame, by: str, window: str) -> Table:
         Column("share", lambda _, row: _share(row["share"]), "short"),
     ]
     total = spending.total(frame)
-    note = "" if not total["unpriced"] else f"{formatting.counted(int(total['unpriced']), 'call')} unpriced"
+    note = "" if not total["unpriced"] else f"{counted(int(total['unpriced']), 'call')} unpriced"
     foot = (
         "all",
         *(column.value("all", total) for column in counts),
@@ -178,13 +179,13 @@ def _left_out_lines(frame: pd.DataFrame) -> list[Block]:
     """Lines on the calls that a frame of `cost_by` leaves out, and how to show them."""
     lines = []
     if frame.attrs["free_calls"]:
-        calls = formatting.counted(frame.attrs["free_calls"], "free call")
+        calls = counted(frame.attrs["free_calls"], "free call")
         models = formatting.listed(frame.attrs["free_models"])
         lines.append(
             f"{calls} to {models} left out; %ai cost --all, and the cost panel by all models, show them."
         )
     if frame.attrs["not_sent"]:
-        calls = formatting.counted(frame.attrs["not_sent"], "call")
+        calls = counted(frame.attrs["not_sent"], "call")
         lines.append(f"{calls} never sent and left out; %ai panel errors shows them.")
     return [Line([Cell(text=line, volatile=True)], "quiet") for line in lines]
 

@@ -8,6 +8,7 @@ from ainb.panels import charts, formatting
 from ainb.panels.base import NO_CALLS, ROWS, Panel
 from ainb.panels.markup import Cell, Column, Table, Tone
 from ainb.panels.view import Block, Chart, Line
+from ainb.plain import counted
 from ainb.usage.frames import board, failures
 from ainb.usage.windows import LAST_DAY
 
@@ -45,9 +46,7 @@ class ErrorsPanel(Panel):
         blocks: list[Block] = []
         if len(sent):
             again = failures.retried(self.session.log, window=self.window)
-            retried = (
-                f"{formatting.counted(again, 'call')} answered after another attempt, and not counted here."
-            )
+            retried = f"{counted(again, 'call')} answered after another attempt, and not counted here."
             blocks = [
                 kinds_table(sent, f"What failed, {self.window.name}", now=now),
                 *([Line([retried], "quiet")] if again else []),
@@ -63,7 +62,7 @@ class ErrorsPanel(Panel):
     def summary_line(self) -> str:
         """Number of failed calls, and of those that were not sent."""
         frame = self.frame
-        failed = formatting.counted(failures.total(failures.sent(frame)), "failed call")
+        failed = counted(failures.total(failures.sent(frame)), "failed call")
         refused = failures.total(failures.not_sent(frame))
         return ", ".join(filter(None, (failed, f"{refused:,} not sent" if refused else "", self.window.name)))
 

@@ -27,11 +27,6 @@ def count(value: Any) -> str:
     return UNKNOWN if is_unknown(value) else f"{int(value):,}"
 
 
-def counted(value: int, thing: str, plural: str = "s") -> str:
-    """A number with its noun: "1 call", "2 calls"."""
-    return f"{value:,} {thing}{'' if value == 1 else plural}"
-
-
 def compact(value: Any) -> str:
     """A number short enough for a table: 9,999, 31 k, 1.9 M."""
     if is_unknown(value):

@@ -12,6 +12,7 @@ from ainb.panels.base import ROWS
 from ainb.panels.escapes import one_line
 from ainb.panels.markup import Cell, Column, Table
 from ainb.panels.view import SEPARATOR, Block, Line, ProgressBar, View
+from ainb.plain import counted
 from ainb.redaction import redact
 from ainb.usage.frames.failures import describe
 
@@ -210,7 +211,7 @@ def _money(progress: Progress, budget_usd: Decimal | float | None) -> list[Any]:
     spent = formatting.nano_dollars(progress.cost_nano_usd)
     whole = "in this run" if progress.resumed else "total"
     if progress.unpriced:
-        rows = formatting.counted(progress.unpriced, "row")
+        rows = counted(progress.unpriced, "row")
         money = [f"{spent} known", f"cost of {rows} unknown"]
     elif progress.state != "running" and not progress.jobs_under_way:
         money = [f"{spent} {whole}"]

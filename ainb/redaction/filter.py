@@ -10,7 +10,7 @@ import functools
 import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ainb.redaction.rules import (
@@ -23,14 +23,10 @@ from ainb.redaction.rules import (
     rules_for_short,
 )
 from ainb.redaction.split_keys import find_split, may_be_split, may_hold_split, occurrences
-from ainb.variables import KEY_VARIABLES, OTHER_KEY_VARIABLES
+from ainb.variables import KEY_VARIABLES, OTHER_KEY_VARIABLES, TABLE, table_key
 
-# The mapping under os.environ: with os.environ itself, each unset variable raises and catches an error, which
-# was a third of the time of checking a text.
-_table: Mapping[Any, Any] = getattr(os.environ, "_data", os.environ)
-_table_name: Callable[[str], Any] = getattr(os.environ, "encodekey", str)
-# Variable name to its key in that mapping.
-_variables = {name: _table_name(name) for name in (*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES)}
+# Variable name to its key in the table of variables.
+_variables = {name: table_key(name) for name in (*KEY_VARIABLES.values(), *OTHER_KEY_VARIABLES)}
 # After this many secrets of a kind the rest of the text counts as one secret.
 MAX_MATCHES = 10_000
 _MIN_DISTINCT = 8
@@ -140,7 +136,7 @@ def encodable(text: str) -> str:
 
 def watch(name: str) -> None:
     """Treat the variable `name` as a key variable from now on; for a variable that the user named."""
-    _variables[name] = _table_name(name)
+    _variables[name] = table_key(name)
 
 
 def secret_values() -> dict[str, str]:
@@ -151,7 +147,7 @@ def secret_values() -> dict[str, str]:
     """
     values = dict(_remembered)
     for name, key in list(_variables.items()):
-        if key in _table:
+        if key in TABLE:
             value = _secret_in(os.environ.get(name, ""))
             if value is not None:
                 values[value] = name

@@ -14,10 +14,10 @@ from ainb.batch.forecast.layout import ENTRY_TOKENS, Layout, layouts_of
 from ainb.batch.forecast.past_outputs import PastOutputs
 from ainb.batch.input.calls import TemplateCalls
 from ainb.batch.input.source import Source
-from ainb.batch.progress import counted
 from ainb.core import Core
 from ainb.errors import AinbError
 from ainb.messages import Call, Usage
+from ainb.plain import counted
 
 ROWS_READ = 100
 # Relative error of input token counts: services add schemas to a prompt in their own forms, and some

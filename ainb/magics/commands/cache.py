@@ -10,8 +10,9 @@ from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.parsing.readers import seconds
 from ainb.magics.shell import NotebookShell
-from ainb.panels.formatting import count, counted
+from ainb.panels.formatting import count
 from ainb.panels.markup import Report, Table
+from ainb.plain import counted
 from ainb.session import Session
 from ainb.suggestions import closest
 

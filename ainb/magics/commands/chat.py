@@ -10,8 +10,8 @@ from ainb.magics.chat_turns import NO_NOTEBOOK
 from ainb.magics.origin import notebook_name
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
-from ainb.panels.formatting import counted
 from ainb.panels.markup import Report, Table
+from ainb.plain import counted
 
 SHOWN_CHARS = 300
 

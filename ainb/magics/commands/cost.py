@@ -14,8 +14,9 @@ from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.parsing.flags import Flag
 from ainb.magics.parsing.readers import since
 from ainb.magics.shell import NotebookShell
-from ainb.panels.formatting import UNKNOWN, count, counted, listed
+from ainb.panels.formatting import UNKNOWN, count, listed
 from ainb.panels.markup import Column, Report, Table
+from ainb.plain import counted
 
 if TYPE_CHECKING:
     import pandas as pd

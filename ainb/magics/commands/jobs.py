@@ -9,8 +9,9 @@ from ainb.magics.commands.frame_report import MAX_ROWS, FrameReport
 from ainb.magics.display.numbers import as_text, is_known, local_time, money
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
-from ainb.panels.formatting import UNKNOWN, count, counted
+from ainb.panels.formatting import UNKNOWN, count
 from ainb.panels.markup import Column, Report, Table
+from ainb.plain import counted
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:

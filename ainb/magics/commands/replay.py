@@ -10,8 +10,8 @@ from ainb.config import REPLAYS, stays_inside
 from ainb.errors import ConfigError
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import QUIET_DISPLAYS, NotebookShell
-from ainb.panels.formatting import counted
 from ainb.panels.markup import Report, Table
+from ainb.plain import counted
 from ainb.suggestions import closest
 
 if TYPE_CHECKING:

@@ -22,8 +22,9 @@ from ainb.magics.display.numbers import (
 )
 from ainb.magics.parsing.arguments import Arguments
 from ainb.magics.shell import NotebookShell
-from ainb.panels.formatting import UNKNOWN, count, counted
+from ainb.panels.formatting import UNKNOWN, count
 from ainb.panels.markup import Column, Report, Table
+from ainb.plain import counted
 from ainb.pricing import format_usd
 
 LEVEL = "_level"

@@ -189,16 +189,18 @@ def _from_json_schema(schema: Mapping[str, Any]) -> Schema:
 
     load = functools.partial(load_strictly, refuse_nan=_BOUNDS.search(repr(schema)) is not None)
 
-    def find_problems(text: str) -> str:
-        errors = validator.iter_errors(load(text))
+    def problems_of(value: Any) -> str:
+        errors = validator.iter_errors(value)
         return "; ".join([f"{_where(tuple(error.path))}{error.message}" for error in errors][:MAX_PROBLEMS])
 
     # Many rows have the same short reply, such as a label; jsonschema takes 20 us or more.
-    remembered = functools.lru_cache(maxsize=256)(find_problems)
+    @functools.lru_cache(maxsize=256)
+    def remembered(text: str) -> str:
+        return problems_of(load(text))
 
     def check(text: str) -> Any:
         value = load(text)
-        if problems := (remembered if len(text) <= SHORT_CHARACTERS else find_problems)(text):
+        if problems := remembered(text) if len(text) <= SHORT_CHARACTERS else problems_of(value):
             raise ValueError(problems)
         return value
 

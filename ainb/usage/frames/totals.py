@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from ainb.plain import counted
 from ainb.usage import log as usage_log
 from ainb.usage.columns import COLUMNS, LABEL_COLUMNS, MICRO, NANO, check_names
 from ainb.usage.filters import Since, Where, read_since, sql_condition
@@ -135,7 +136,7 @@ def money(total_usd: Decimal | float | None, unpriced: int = 0) -> str:
         "$1.23"; with unpriced calls ">= $1.23 (4 calls unpriced)"; "unknown (4 calls unpriced)" when nothing
         is known.
     """
-    note = f" ({unpriced} call{'' if unpriced == 1 else 's'} unpriced)" if unpriced else ""
+    note = f" ({counted(unpriced, 'call')} unpriced)" if unpriced else ""
     if pd.isna(cast(Any, total_usd)):
         return f"unknown{note}"
     amount = Decimal(str(total_usd))
