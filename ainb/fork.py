@@ -25,7 +25,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 # A fork waits this long for the first object that is busy, and no longer for the ones after it.
 PAUSE_SECONDS: Final = 1.0
-# Imports end, and a child without them may wait for ever.
+# Imports end, and a child without them may wait forever.
 IMPORT_SECONDS: Final = 5.0
 IMPORT_POLL_SECONDS: Final = 0.005
 

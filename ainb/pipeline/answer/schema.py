@@ -237,7 +237,7 @@ def _one_value_per_key(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not within any bounds")
+    raise ValueError(f"{name} is outside the bounds of the schema")
 
 
 def _fields(schema: Mapping[str, Any]) -> dict[str, str]:

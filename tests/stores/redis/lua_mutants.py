@@ -141,7 +141,7 @@ MONEY = [
     LuaMutant(
         "if amount and (tonumber(heard) >= now - SHARE_SECONDS or not was_reached())",
         "if amount",
-        "shares of dead processes are kept for ever",
+        "shares of dead processes are kept forever",
     ),
     LuaMutant("or not was_reached())", ")", "a share is released after an outage of the server"),
     LuaMutant("set_share(ARGV[5], tonumber(ARGV[7]))", "", "a used share stays reserved"),
