@@ -36,10 +36,17 @@ LONG_FILES = (
 )
 
 
+# Time limit of one test marked slow; the others have that of pyproject.toml.
+SLOW_SECONDS = 3600
+
+
 def pytest_collection_modifyitems(items):
     """Run the long files first, and the others in the order of collection."""
     places = {name: place for place, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
 
 
 def pytest_configure():
