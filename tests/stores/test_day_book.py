@@ -20,6 +20,7 @@ from ainb.pipeline.budget.accounts import Account, Balance, Claim, MemoryBook, V
 from ainb.stores.day_book import DayBook
 from ainb.stores.sqlite import Owner
 from ainb.testing import FakeClock
+from tests.forks import in_child
 
 DAY = Account("day", "2026-05-04")
 TEN = Claim(DAY, Decimal(10))
@@ -215,12 +216,13 @@ def test_a_file_that_turns_read_only_does_not_forget_what_was_spent(path, book, 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_has_a_name_and_a_connection_of_its_own(book):
     book.reserve(1, TEN, usd(4))
-    child = os.fork()
-    if not child:
-        ok = book.reserve(2, TEN, usd(4)) is Verdict.GRANTED and book.settle(1, DAY, usd(0)) == 0
-        os._exit(0 if ok and book.balance(DAY).reserved == 8 else 1)
 
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    def work():
+        assert book.reserve(2, TEN, usd(4)) is Verdict.GRANTED
+        assert book.settle(1, DAY, usd(0)) == 0
+        assert book.balance(DAY).reserved == 8
+
+    assert in_child(work) == 0
     assert book.reserve(3, TEN, usd(6)) is Verdict.GRANTED
     assert book.balance(DAY).reserved == 10
 

@@ -13,6 +13,7 @@ from ainb.fork import renew_after_fork
 from ainb.stores.base import StoreStats, at_once
 from ainb.stores.local import make_store
 from ainb.stores.memory import ENTRY_OVERHEAD_BYTES, MemoryStore
+from tests.forks import end_of, start_child
 
 
 def put(store, key, text="x", *, namespace="n", created_at=0.0):
@@ -99,12 +100,13 @@ def test_many_threads_leave_the_count_right():
 def test_a_lock_held_at_a_fork_does_not_hang_the_child():
     store = MemoryStore()
     put(store, "k", "kept")
-    with store._lock:
-        child = os.fork()
-        if child == 0:
-            os._exit(0 if get(store, "k") == "kept" else 1)
 
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    def work():
+        assert get(store, "k") == "kept"
+
+    with store._lock:
+        child = start_child(work)
+    assert end_of(child) == 0
 
 
 def test_a_store_that_waits_for_a_network_says_so_to_plain_code():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 
 import pytest
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 from ainb.pipeline.budget.accounts import Account, Balance, Claim, MemoryBook, Verdict, decide
 from ainb.pipeline.budget.ledger import Hold, Ledger, Refusal
 from ainb.testing import run_virtual
+from tests.forks import in_child
 from tests.pipeline.budget.budget_lab import usd
 
 SESSION, BATCH = Account("session"), Account("batch", "b")
@@ -297,11 +297,8 @@ def test_a_forked_child_is_not_held_up_by_reservations_of_its_parents_calls():
     hold = ledger.try_reserve(claims(10), usd(5))
     assert hold is not None
 
-    child = os.fork()
-    if child == 0:
-        try:
-            os._exit(0 if ledger.balance(SESSION) == Balance(usd(2), usd(3)) else 1)
-        finally:
-            os._exit(2)
-    assert os.waitpid(child, 0)[1] == 0
+    def work():
+        assert ledger.balance(SESSION) == Balance(usd(2), usd(3))
+
+    assert in_child(work) == 0
     assert ledger.balance(SESSION) == Balance(usd(2), usd(8))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
-import signal
 import threading
 
 import pytest
@@ -27,6 +25,7 @@ from ainb.pipeline.rate_limit.queue import LimiterCore
 from ainb.pipeline.rate_limit.stage import RateLimitStage, RecentOutputs
 from ainb.providers.scripted import ScriptedProvider
 from ainb.testing import FakeClock, run_virtual
+from tests.forks import end_of, in_child, start_child
 
 TEN_A_SECOND = RateLimit(requests_per_minute=600)
 
@@ -702,15 +701,12 @@ def test_a_forked_child_is_not_held_up_by_calls_in_flight_of_its_parent():
     assert permit is not None
     assert limiter.try_acquire(ONE_REQUEST) is None
 
+    def work():
+        assert limiter.try_acquire(ONE_REQUEST) is not None
+
     with limiter._lock:  # as when another thread changes the limiter at the moment of the fork
-        child = os.fork()
-        if child == 0:
-            try:
-                signal.alarm(20)
-                os._exit(0 if limiter.try_acquire(ONE_REQUEST) is not None else 1)
-            finally:
-                os._exit(2)
-    assert os.waitpid(child, 0)[1] == 0
+        child = start_child(work)
+    assert end_of(child) == 0
     assert limiter.try_acquire(ONE_REQUEST) is None
 
 
@@ -720,15 +716,10 @@ def test_a_permit_that_is_returned_in_a_forked_child_adds_no_slot_there():
     permit = limiter.try_acquire(ONE_REQUEST)
     assert permit is not None
 
-    child = os.fork()
-    if child == 0:
-        try:
-            signal.alarm(20)
-            limiter.settle(permit, ONE_REQUEST)
-            granted = [limiter.try_acquire(ONE_REQUEST) is not None for _ in range(3)]
-            os._exit(0 if granted == [True, False, False] else 1)
-        finally:
-            os._exit(2)
-    assert os.waitpid(child, 0)[1] == 0
+    def work():
+        limiter.settle(permit, ONE_REQUEST)
+        assert [limiter.try_acquire(ONE_REQUEST) is not None for _ in range(3)] == [True, False, False]
+
+    assert in_child(work) == 0
     limiter.settle(permit, ONE_REQUEST)
     assert limiter.try_acquire(ONE_REQUEST) is not None

@@ -23,6 +23,7 @@ from ainb.stores.disk.text_cache import TextCache, TextDisk
 from ainb.stores.files import NotPrivateError, prepare
 from ainb.stores.memory import MemoryStore
 from ainb.testing import FakeClock
+from tests.forks import in_child
 
 
 class Shelf:
@@ -572,14 +573,15 @@ def test_what_waits_is_written_when_the_process_ends(tmp_path):
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_child_reads_and_writes_on_its_own(shelf):
     shelf.set("parent")
-    child = os.fork()
-    if child == 0:
-        shelf.set("child", "from the child", flush=False)
-        good = shelf.store.flush(20) and shelf.get("parent") == "text"
-        shelf.close()
-        os._exit(0 if good and not shelf.notices else 1)
 
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    def work():
+        shelf.set("child", "from the child", flush=False)
+        assert shelf.store.flush(20)
+        assert shelf.get("parent") == "text"
+        shelf.close()
+        assert not shelf.notices
+
+    assert in_child(work) == 0
     assert shelf.get("child") == "from the child"
     shelf.set("k")
     assert shelf.get("k") == "text"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import time
 from decimal import Decimal
@@ -14,6 +13,7 @@ import pytest
 from ainb.engine import ENGINE
 from ainb.pipeline.budget import Account, Claim
 from ainb.pipeline.budget.ledger import Hold
+from tests.forks import in_child
 from tests.stores.redis.line import Line
 from tests.stores.redis.redis_lab import PATIENCE_SECONDS, spawn, state, until
 
@@ -182,17 +182,9 @@ def test_a_forked_child_has_none_of_the_money_of_its_parent(server, open_session
     assert ENGINE.run(pay(ledger, "0.1"))
     until(lambda: book._accounts[DAY].lent)
     assert book._accounts[DAY].pot.available
-    read, write = os.pipe()
 
-    child = os.fork()
-    if child == 0:
-        try:
-            account = book._account(DAY)
-            os.write(write, b"%d" % any((account.lent, account.pot.available, book._held, book._unconfirmed)))
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    def has_none():
+        account = book._account(DAY)
+        assert not any((account.lent, account.pot.available, book._held, book._unconfirmed))
 
-    assert os.read(read, 1) == b"0"
-    os.close(read)
-    os.close(write)
+    assert in_child(has_none) == 0

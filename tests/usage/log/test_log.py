@@ -32,6 +32,7 @@ from ainb.usage.log.reading import open_for_reading
 from ainb.usage.log.rollups import TABLES, prune
 from ainb.usage.log.store import LogStore, open_log
 from ainb.usage.rows import build_row
+from tests.forks import in_child
 
 COUNT = "SELECT count(*) FROM calls"
 
@@ -551,15 +552,11 @@ def test_a_forked_child_writes_its_own_rows_and_none_of_its_parent(make_log):
     log.flush()
     log.listener(finished(2))  # still queued when the child starts
 
-    child = os.fork()
-    if child == 0:
-        try:
-            log.listener(finished(3))
-            done = log.flush()
-            os._exit(0 if done else 1)
-        finally:
-            os._exit(2)
-    assert os.waitpid(child, 0)[1] == 0
+    def work():
+        log.listener(finished(3))
+        assert log.flush()
+
+    assert in_child(work) == 0
     log.listener(finished(4))
 
     with log.reading() as connection:
