@@ -212,7 +212,11 @@ _imports = _Imports()
 def _before() -> None:
     paused = _paused[threading.get_ident()] = []
     left = PAUSE_SECONDS if _imports.wait(IMPORT_SECONDS) else 0.0
-    for _, item in sorted(_pausables.items(), key=operator.itemgetter(0)):
+    # `valuerefs` copies in one step; another thread may add an object during a loop over `items`.
+    for found in sorted(_pausables.valuerefs(), key=operator.attrgetter("key")):
+        item = found()
+        if item is None:
+            continue
         if item.pause(left):
             paused.append(item)
         else:

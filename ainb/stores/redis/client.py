@@ -8,7 +8,6 @@ the timeout.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
@@ -196,11 +195,11 @@ class RedisClient(LoopBound):
     async def close(self) -> None:
         """Send queued commands, leave the peers and close the connection; later calls use local state."""
         self.is_down = True  # else a late report would connect again
-        for task in (self._heartbeat_task, self._opening):
-            if task is not None and not task.done():
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Exception):
-                    await task
+        under_way = [task for task in (self._heartbeat_task, self._opening) if task and not task.done()]
+        for task in under_way:
+            task.cancel()
+        if under_way:
+            await asyncio.wait(under_way, timeout=TIMEOUT_SECONDS)
         connection, self._connection = self._connection, None
         if connection is not None:
             words = ("EVALSHA", LEAVE.sha, 1, self.key("peers"), self.owner)

@@ -115,7 +115,7 @@ class Connection:
             await asyncio.wait((self._sending,), timeout=2 * TIMEOUT_SECONDS)
         self.drop()
         if self._closing is not None:
-            await self._closing
+            await asyncio.wait((self._closing,), timeout=TIMEOUT_SECONDS)
 
     async def _send_all(self) -> None:
         loop = asyncio.get_running_loop()

@@ -71,6 +71,7 @@ class Server:
         self.process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         give_up = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < give_up:
+            assert self.process.poll() is None, f"redis-server ended; port {self.port} may be in use"
             try:
                 with socket.create_connection(("127.0.0.1", self.port), timeout=1) as line:
                     line.sendall(b"PING\r\n")
@@ -110,7 +111,9 @@ class Server:
         """Run a command with a plain client."""
         import redis
 
-        with redis.Redis(port=self.port, password=self.password, decode_responses=True) as client:
+        with redis.Redis(
+            port=self.port, password=self.password, decode_responses=True, socket_timeout=PATIENCE_SECONDS
+        ) as client:
             return client.execute_command(*words)
 
 
