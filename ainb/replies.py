@@ -19,6 +19,9 @@ CostSource = Literal["table", "provider", "free", "unpriced"]
 MAX_TOKENS = 100_000_000
 MAX_COST_USD = Decimal(100_000)
 MAX_COST_DIGITS = 40
+# Longer than a batch job may take, and shorter than the usage log keeps rows by default: a row starts this
+# long before its end, and an older one is pruned.
+MAX_DURATION_SECONDS = 366 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +53,11 @@ UNKNOWN_USAGE = Usage()
 def is_token_count(value: object, most: int = MAX_TOKENS) -> bool:
     """Whether a value is a number of tokens that one reply can have."""
     return type(value) is int and 0 <= value <= most
+
+
+def is_duration(value: object) -> bool:
+    """Whether a value is a number of seconds that one call can take."""
+    return type(value) in {int, float} and 0 <= value <= MAX_DURATION_SECONDS  # type: ignore[operator]  # a number
 
 
 def is_reply_cost(value: object) -> bool:

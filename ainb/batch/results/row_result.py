@@ -13,14 +13,13 @@ from typing import Any, Literal
 from ainb.batch.input.cells import INT64, clean_text, json_text
 from ainb.errors import InvalidReplyError
 from ainb.event_loop import original
-from ainb.messages import Reply
+from ainb.messages import Reply, is_duration
 from ainb.redaction import redact
 
 Status = Literal["ok", "error", "rejected", "cancelled"]
 STATUSES: tuple[Status, ...] = ("ok", "error", "rejected", "cancelled")
 NANO = Decimal(1_000_000_000)
 MAX_USD = Decimal(1_000_000_000)  # fits into 64 bits in units of 1e-9 USD
-MAX_SECONDS = 1e9
 
 
 @dataclass(slots=True, kw_only=True)
@@ -184,9 +183,7 @@ def _count(value: Any) -> int | None:
 
 
 def _seconds(value: Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if 0 <= value < MAX_SECONDS else None
+    return value if is_duration(value) else None
 
 
 def http_status(error: BaseException) -> int | None:

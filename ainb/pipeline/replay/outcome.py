@@ -7,10 +7,10 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from ainb import errors
-from ainb.messages import Call, Reply, Usage, is_reply_cost, is_token_count
+from ainb.messages import Call, Reply, Usage, is_duration, is_reply_cost, is_token_count
 from ainb.pipeline.replay.request import redacted
 from ainb.replies import TOKEN_COUNTS, CostSource, TokensSource, read_amount
-from ainb.stores.cassette import is_reply, is_seconds
+from ainb.stores.cassette import is_reply
 
 DURATION_DIGITS = 3
 
@@ -130,7 +130,7 @@ def _read_error(record: Mapping[str, Any], retry_after: object) -> Exception | N
         return None
     given = {item: record[item] for item in _ATTRIBUTES[name] if item in record}
     if name.endswith("ProviderError"):
-        given["retry_after"] = retry_after if is_seconds(retry_after) else None
+        given["retry_after"] = retry_after if is_duration(retry_after) else None
     error: Exception = getattr(errors, name)(message, **given)
     return error
 
@@ -158,7 +158,7 @@ def apply_measured(call: Call, measured: Mapping[str, Any]) -> None:
     call.duration_s = measured["duration_s"]
     call.attempts = measured["attempts"]
     first: Any = measured.get("first_text_s")
-    call.first_text_at = call.started_at + first if is_seconds(first) else None
+    call.first_text_at = call.started_at + first if is_duration(first) else None
 
 
 def mark_hit(reply: Reply) -> Reply:

@@ -4,7 +4,7 @@
 """
 
 from ainb.stores.cassette.file import Cassette, UnreadableFileError, shared_cassette
-from ainb.stores.cassette.line import MEASURED, Line, is_reply, is_seconds, request_key, write_line
+from ainb.stores.cassette.line import MEASURED, Line, is_reply, request_key, write_line
 
 __all__ = [
     "MEASURED",
@@ -12,7 +12,6 @@ __all__ = [
     "Line",
     "UnreadableFileError",
     "is_reply",
-    "is_seconds",
     "request_key",
     "shared_cassette",
     "write_line",

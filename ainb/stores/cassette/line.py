@@ -7,7 +7,6 @@ records are equal bytes and a diff of two cassettes is readable.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import orjson
 
 from ainb.errors import ConfigError
+from ainb.messages import is_duration
 
 # 2: `body` holds the request as the user made it, in place of the outgoing body (0.2.0).
 VERSION = 2
@@ -161,11 +161,6 @@ def _is_whole(record: Mapping[str, Any]) -> bool:
     return all(name in _CHECKS and _CHECKS[name](value) for name, value in record.items())
 
 
-def is_seconds(value: object) -> bool:
-    """Whether a value is a number of seconds."""
-    return type(value) in (int, float) and math.isfinite(value) and value >= 0  # type: ignore[arg-type, operator]  # a number
-
-
 def _is_of(kind: type) -> Callable[[object], bool]:
     return lambda value: type(value) is kind
 
@@ -184,7 +179,7 @@ def _is_error(value: object) -> bool:
 
 
 def _is_measured(value: object) -> bool:
-    return type(value) is dict and is_seconds(value.get("duration_s")) and type(value.get("attempts")) is int
+    return type(value) is dict and is_duration(value.get("duration_s")) and type(value.get("attempts")) is int
 
 
 _CHECKS: Mapping[str, Callable[[object], bool]] = {

@@ -13,7 +13,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Protocol, TypeVar, cast
 
 from ainb.clock import Clock
-from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage, is_reply_cost, is_token_count
+from ainb.messages import UNKNOWN_USAGE, Message, Reply, Usage, is_duration, is_reply_cost, is_token_count
 from ainb.redaction import encodable
 from ainb.replies import TOKEN_COUNTS
 from ainb.usage.rows import (
@@ -27,7 +27,6 @@ from ainb.usage.rows import (
 )
 
 F = TypeVar("F", bound=Callable[..., Any])
-MAX_DURATION_SECONDS = 366 * 86_400.0
 
 
 class CountTokens(Protocol):
@@ -119,7 +118,7 @@ class Recorder:
         """
         text = reply.text if isinstance(reply, Reply) else reply
         tokens = _plausible(self._tokens(model, prompt, reply) if usage is None else usage)
-        duration_s = duration_s if _is_duration(duration_s) else None
+        duration_s = duration_s if is_duration(duration_s) else None
         cost, cost_source = self._cost(model, tokens, cost_usd)
         row = Row(
             call_id=self._ids(),
@@ -259,7 +258,3 @@ def _read_usd(value: object) -> Decimal | None:
     except InvalidOperation:
         return None
     return cost if is_reply_cost(cost) else None
-
-
-def _is_duration(value: object) -> bool:
-    return type(value) in {int, float} and 0 <= value <= MAX_DURATION_SECONDS  # type: ignore[operator]  # a number

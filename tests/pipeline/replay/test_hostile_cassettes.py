@@ -137,6 +137,14 @@ def test_any_value_in_any_field_gives_a_reply_or_an_error_of_ours(cassette, reco
     outcome(cassette, forge(forged) + b"\n")
 
 
+@pytest.mark.parametrize("value", [-1, 0, 34_559_999, 34_560_000.0, 1e9, 1e300, 2**63, 2**64 - 1, True, "1"])
+@pytest.mark.parametrize("name", ["duration_s", "attempts", "first_text_s", "retry_after"])
+def test_an_absurd_measured_value_loses_no_row(cassette, record, name, value):
+    record["measured"][name] = value
+
+    outcome(cassette, forge(record) + b"\n")
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FAILURES), st.dictionaries(st.sampled_from(ERROR_FIELDS), JSON, max_size=4))
 def test_any_recorded_error_is_an_error_of_ours_or_of_the_function(cassette, record, kind, given_fields):
