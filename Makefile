@@ -75,11 +75,13 @@ tests-fast: $(VENV)/.installed-dev
 test: $(VENV)/.installed-dev model
 	$(MAKE) --no-print-directory --jobs check tests notebooks-live
 
+# With AGAIN=yes, as in CI, tests that failed are run once more, one at a time; both results are printed.
 tests: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m 'not slow' --ignore tests/test_import_graph.py $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m 'not slow' --ignore tests/test_import_graph.py $(SIDE_BY_SIDE) $(if $(AGAIN),|| $(BIN)/python -m pytest -m 'not slow' --last-failed --last-failed-no-failures none)
 
+# Property tests try other examples in each run; in the other targets they try the same ones.
 test-all: check model
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	AINB_TEST_EXAMPLES=random $(BIN)/python -m pytest $(SIDE_BY_SIDE)
 	$(MAKE) --no-print-directory notebooks
 
 # Asks the real services whose keys are set, for a fraction of a cent each. No other target sends requests to

@@ -40,9 +40,14 @@ class _OneLine:
 
             return redact("".join(traceback.format_exception(self))).rstrip("\n").split("\n")
         self._shown = True
-        # The message may contain text of a provider: control characters must not reach the terminal.
-        shown = "".join(letter if letter.isprintable() else " " for letter in str(self))
-        return [f"{type(self).__name__}: {' '.join(shown.split())}"]
+        return [f"{type(self).__name__}: {_one_line(str(self))}"]
+
+
+def _one_line(text: str) -> str:
+    """The text without line breaks and control characters, which may come from a provider or from a file."""
+    if text.isprintable():
+        return text
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
 
 
 class AinbError(_OneLine, Exception):
@@ -58,7 +63,7 @@ class AinbError(_OneLine, Exception):
         from ainb.redaction import redact
 
         # Redacted, so that no key appears in a cell, a log, a row or a traceback.
-        super().__init__(redact(message))
+        super().__init__(_one_line(redact(message)))
 
 
 class ConfigError(AinbError, ValueError):

@@ -7,6 +7,7 @@ import signal
 import socket
 
 import pytest
+from hypothesis import settings
 
 from tests.memory_folder import open_memory_folder
 from tests.python_path import STARTUP
@@ -36,6 +37,10 @@ LONG_FILES = (
 )
 
 
+# The same examples in each run, so that a change is to blame for a failure; `make test-all` tries others.
+settings.register_profile("fixed", derandomize=True)
+if os.environ.get("AINB_TEST_EXAMPLES") != "random":
+    settings.load_profile("fixed")
 # Time limit of one test marked slow; the others have that of pyproject.toml.
 SLOW_SECONDS = 3600
 

@@ -145,6 +145,28 @@ def test_an_absurd_measured_value_loses_no_row(cassette, record, name, value):
     outcome(cassette, forge(record) + b"\n")
 
 
+@pytest.mark.parametrize(
+    "text", ["two\nlines", "\r", "\x1b[31mred", "next\x85line", "\u2028", "\u202eleft", "\0"]
+)
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"model": "{}"},
+        {"schema": "{}"},
+        {"body": {"{}": False}},
+        {"body": {"messages": [{"role": "{}", "content": "hello"}]}},
+        {"body": {"messages": [{"role": "user", "content": "{}"}]}},
+        {"body": {"stop": "{}"}},
+    ],
+)
+def test_a_text_of_the_file_in_a_message_stays_on_its_line(cassette, record, forged, text):
+    filled = orjson.loads(orjson.dumps(forged).replace(b"{}", orjson.dumps(text)[1:-1]))
+    found = outcome(cassette, forge({**record, **filled}) + b"\n")
+
+    assert isinstance(found, AinbError)
+    assert str(found).isprintable()
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FAILURES), st.dictionaries(st.sampled_from(ERROR_FIELDS), JSON, max_size=4))
 def test_any_recorded_error_is_an_error_of_ours_or_of_the_function(cassette, record, kind, given_fields):
