@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ _READERS: dict[str, Callable[[Path, Mapping[str, Any], int | None], TableFile]] 
     "parquet": ParquetTable,
     "xlsx": ExcelFile,
 }
+
+_FIX = f"give the path of a {', '.join(FORMATS)} file"
+_SHOWN_CHARACTERS = 200
 
 
 def file_source(
@@ -46,13 +50,14 @@ def file_source(
         ConfigError: There is no such file, its format is unknown, or it cannot be read; the message names
             the fix.
     """
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise ConfigError(f"there is no file {str(path)!r}; give the path of a {', '.join(FORMATS)} file")
+    file = _regular_file(path)
     if not isinstance(read or {}, Mapping):
         raise ConfigError(f"read= takes a dict such as {{'sep': ';'}}; it is {type(read).__name__}")
     reader = _READERS[format_of(file, f"{file.name!r}: a table that can be read")]
-    table = reader(file, read or {}, limit if sample is None else None)
+    try:
+        table = reader(file, read or {}, limit if sample is None else None)
+    except OSError as error:
+        raise ConfigError(f"{file.name} cannot be read ({error.strerror or error}); {_FIX}") from None
     positions = chosen_positions(table.length, limit, sample)
     chosen = range(table.length)[positions] if isinstance(positions, slice) else positions
     return Source(
@@ -62,6 +67,26 @@ def file_source(
         length=len(chosen),
         path=file,
     )
+
+
+def _regular_file(path: str | Path) -> Path:
+    shown = repr(str(path)[-_SHOWN_CHARACTERS:])
+    try:
+        file = Path(path).expanduser()
+        found = file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ConfigError(f"there is no file {shown}; {_FIX}") from None
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # too long, a loop of links, no such user, a null byte
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise ConfigError(f"{shown} cannot be read ({why}); {_FIX}") from None
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a folder" if stat.S_ISDIR(found.st_mode) else "a pipe or a device"
+        raise ConfigError(f"{shown} is {kind}; {_FIX}")
+    return file
 
 
 def _rows(table: TableFile, names: Sequence[str], chosen: Sequence[int]) -> Iterator[Mapping[str, Any]]:

@@ -92,9 +92,8 @@ class Template:
 
     def _check_use(self) -> None:
         if not self.uses:
-            raise ConfigError(
-                f"the prompt uses no column, so every row would be the same; {known_columns(self._columns)}"
-            )
+            fix = "write a column in braces" if self._columns is None else known_columns(self._columns)
+            raise ConfigError(f"the prompt uses no column, so every row would be the same; {fix}")
 
     def fill(self, row: Mapping[str, Any]) -> tuple[str, tuple[str, ...]]:
         """The prompt of a row, and the texts that were filled in: cells and values of the notebook.

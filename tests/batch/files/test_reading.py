@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
+import io
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -12,6 +15,7 @@ import pandas as pd
 import pytest
 
 import ainb
+from ainb.batch.files import file_source
 from ainb.errors import ConfigError
 from ainb.testing.faults import SCRIPTS
 
@@ -290,3 +294,67 @@ def test_the_folder_of_a_path_may_be_a_home_folder(session, tmp_path, monkeypatc
 
     assert session.map("~/in.csv", "{a}")["reply"][0] == "x"
     assert session.map(Path("~/in.csv"), "{a}")["reply"][0] == "x"
+
+
+def looped(folder):
+    (folder / "a.csv").symlink_to(folder / "b.csv")
+    (folder / "b.csv").symlink_to(folder / "a.csv")
+    return folder / "a.csv"
+
+
+def made_folder(folder):
+    (folder / "folder.csv").mkdir()
+    return folder / "folder.csv"
+
+
+def made_pipe(folder):
+    os.mkfifo(folder / "pipe.csv")
+    return folder / "pipe.csv"
+
+
+def linked_device(folder):
+    (folder / "zero.csv").symlink_to("/dev/zero")
+    return folder / "zero.csv"
+
+
+def below_a_file(folder):
+    (folder / "a.csv").write_text("a\n1\n")
+    return folder / "a.csv" / "b.csv"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="paths of POSIX")
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda folder: folder / ("x" * 300 + ".csv"), "cannot be read (File name too long)"),
+        (lambda folder: str(folder / ("y/" * 3000)) + "a.csv", "cannot be read (File name too long)"),
+        (lambda _: "a\0b.csv", "cannot be read (embedded null byte)"),
+        (lambda _: "~no-such-user-here/a.csv", "cannot be read (Could not determine home directory)"),
+        (looped, "cannot be read (Too many levels of symbolic links)"),
+        (made_folder, "is a folder"),
+        (made_pipe, "is a pipe or a device"),
+        (linked_device, "is a pipe or a device"),
+        (below_a_file, "there is no file"),
+    ],
+)
+def test_a_path_that_names_no_file_is_an_error_that_says_why(tmp_path, make, said):
+    with pytest.raises(ConfigError) as caught:
+        file_source(make(tmp_path))
+
+    assert said in str(caught.value)
+    assert "give the path of a .csv" in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_file_that_cannot_be_opened_is_an_error_that_says_why(tmp_path, monkeypatch):
+    path = tmp_path / "a.csv"
+    path.write_text("a\n1\n")
+
+    def refuse(*_arguments, **_options):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr(io, "open", refuse)
+
+    with pytest.raises(ConfigError, match=r"a\.csv cannot be read \(Permission denied\); give the path"):
+        file_source(path)
