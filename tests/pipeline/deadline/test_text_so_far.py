@@ -26,16 +26,16 @@ def keys(monkeypatch):
 
 def options_of(limit):
     if limit == "call":
-        return {"config": ainb.Config(deadline=Deadline(timeout_seconds=1.0), retry=None, cache=None)}
+        return {"config": ainb.Config(deadline=Deadline(timeout_seconds=2.5), retry=None, cache=None)}
     if limit == "attempt":
-        return {"config": ainb.Config(deadline=Deadline(attempt_seconds=1.0), retry=None, cache=None)}
+        return {"config": ainb.Config(deadline=Deadline(attempt_seconds=2.5), retry=None, cache=None)}
     return {"config": ainb.Config(retry=None, cache=None)}
 
 
 @pytest.mark.parametrize("service", ["openai", "anthropic"])
 @pytest.mark.parametrize("limit", ["call", "attempt", "own"])
 def test_the_error_holds_what_had_come(service, limit, tmp_path):
-    seen, more = [], {"timeout_seconds": 1.0} if limit == "own" else {}
+    seen, more = [], {"timeout_seconds": 2.5} if limit == "own" else {}
     with (
         FaultServer([Fault(text=WORDS, chunk_seconds=0.05)]) as server,
         ainb.Session(f"{service}:m", api_base=server.base_url, home=tmp_path, **options_of(limit)) as session,
