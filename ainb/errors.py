@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_JOINERS = "\u200c\u200d"  # part of words in Persian and Hindi, and of emoji
+
+
 class _OneLine:
     """Mixin of errors shown as one line in a notebook; ``%tb`` shows the traceback."""
 
@@ -47,7 +50,8 @@ def _one_line(text: str) -> str:
     """The text without line breaks and control characters, which may come from a provider or from a file."""
     if text.isprintable():
         return text
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    shown = (letter if letter.isprintable() or letter in _JOINERS else " " for letter in text)
+    return " ".join("".join(shown).split())
 
 
 class AinbError(_OneLine, Exception):

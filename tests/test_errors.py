@@ -41,3 +41,22 @@ def test_a_refused_call_differs_from_one_that_was_sent():
 def test_no_error_is_one_that_ipython_hides_from_nbval():
     assert all(kind.__mro__[-2] is BaseException for kind in KINDS)
     assert not any("UsageError" in base.__name__ for kind in KINDS for base in kind.__mro__)
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("two\nlines", "two lines"),
+        ("a\r\n  b", "a b"),
+        ("\x1b[31mred", "[31mred"),
+        ("next\x85line\u2028end", "next line end"),
+        ("\u202eturned", "turned"),
+        ("two  spaces stay", "two  spaces stay"),
+        ("क्\u200dष", "क्\u200dष"),
+        ("a\u200cb", "a\u200cb"),
+        ("👩\u200d💻", "👩\u200d💻"),
+    ],
+)
+def test_a_message_is_one_line_and_keeps_its_letters(given, shown):
+    assert str(errors.PermanentProviderError(given)) == shown
+    assert str(errors.ConfigError(given)) == shown
