@@ -19,7 +19,7 @@ from ainb.dask.monitor import RunMonitor, latest, register
 from ainb.dask.runs import open_run
 from ainb.errors import ConfigError
 
-LAST_REPORT_SECONDS = 2.0
+LAST_REPORT_SECONDS = 5.0
 NOT_FOR_PARTS = {
     "limit": "use ddf.head(n) or ddf.partitions[:n] first",
     "sample": "use ddf.sample(frac=…) first",

@@ -164,7 +164,7 @@ def test_the_watcher_sees_the_sum_of_all_partitions(session, words):
     seen = []
     lazy = session.map(words, "{word}", watcher=lambda progress: seen.append((progress.done, progress.state)))
 
-    compute(session, lazy)
+    compute(session.core, lazy)
 
     assert seen[-1] == (6, "finished")
 

@@ -45,7 +45,7 @@ def test_rows_come_back_in_order_and_usage_progress_and_notices_reach_the_notebo
     with FaultServer() as server:
         session = make_session(api_base=server.base_url)
         lazy = session.map(table(60, 4), "{row}", watcher=lambda progress: seen.append(progress.done))
-        result = compute(session, lazy)
+        result = compute(session.core, lazy)
 
     assert list(result["reply"]) == [f"row-{n}" for n in range(60)]
     assert seen[-1] == 60
@@ -87,7 +87,7 @@ def test_a_home_that_workers_do_not_see_costs_no_row_of_the_log(cluster, make_se
         session = make_session(api_base=server.base_url)
         lazy = session.map(table(20, 2), "{row}")
         shutil.rmtree(session.config.home_folder() / "partitions")  # as if the workers were on other machines
-        compute(session, lazy)
+        compute(session.core, lazy)
 
     usage = session.usage()
     assert len(usage) == 20
@@ -190,7 +190,7 @@ def test_workers_share_the_money_of_a_run(cluster, make_session, redis, scope):
             "openai:m", config=config, api_base=server.base_url, state=redis.url, retry=None
         )
         lazy = session.map(table(220, 4), "{row}", max_tokens=1, **own)
-        result = compute(session, lazy)
+        result = compute(session.core, lazy)
 
     spent = Decimal(str(result["cost_usd"].sum())).quantize(CENT)
     refused = result[result["status"] == "rejected"]

@@ -36,9 +36,9 @@ async def pay(ledger, estimate, cost=None, tries=200):
 
 
 async def pay_all(ledger, estimate, tries=70):
-    """Pay for calls while any fits; returns how many."""
+    """Pay for calls while any fits; returns how many. The first may wait until lost data is known again."""
     count = 0
-    while await pay(ledger, estimate, tries=tries):
+    while await pay(ledger, estimate, tries=tries if count else 4 * tries):
         count += 1
     return count
 
