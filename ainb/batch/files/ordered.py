@@ -154,6 +154,8 @@ class OrderedFile:
             OSError: The system does not accept the path.
             RuntimeError: It is a loop of links.
         """
+        with contextlib.suppress(FileNotFoundError):
+            self.path.stat()  # from Python 3.13, `resolve` does not raise for a loop of links
         partial = self._partial()
         with contextlib.suppress(FileNotFoundError):
             partial.with_name(f"{secrets.token_hex(4)}.{partial.name}").lstat()

@@ -11,7 +11,7 @@ import asyncio
 import ipaddress
 import socket
 import weakref
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import aiohttp
@@ -83,7 +83,7 @@ class Response:
             size += len(piece)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def pieces(self, *, bounded: bool = True) -> AsyncIterator[bytes]:
+    async def pieces(self, *, bounded: bool = True) -> AsyncGenerator[bytes]:
         """The body as it arrives.
 
         Args:

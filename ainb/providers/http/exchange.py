@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from typing import Any
 
 import orjson
@@ -94,15 +95,15 @@ class Exchange:
             if is_events(body):
                 return await self._read_stream(call, response, _one(body))
             return self._read_whole(call, response, body)
-        pieces = response.pieces()
-        head = b""
-        async for piece in pieces:
-            head += piece
-            if head.strip(BLANK):
-                break
-        if head.strip(BLANK).startswith((b"{", b"[")):
-            return self._read_whole(call, response, head + b"".join([piece async for piece in pieces]))
-        return await self._read_stream(call, response, _one(head, pieces))
+        async with aclosing(response.pieces()) as pieces:
+            head = b""
+            async for piece in pieces:
+                head += piece
+                if head.strip(BLANK):
+                    break
+            if head.strip(BLANK).startswith((b"{", b"[")):
+                return self._read_whole(call, response, head + b"".join([piece async for piece in pieces]))
+            return await self._read_stream(call, response, _one(head, pieces))
 
     def _read_whole(self, call: Call, response: Response, body: bytes) -> Answer:
         try:
@@ -122,17 +123,20 @@ class Exchange:
             call.emit(answer.text, self._clock.monotonic())
         return answer
 
-    async def _read_stream(self, call: Call, response: Response, pieces: AsyncIterator[bytes]) -> Answer:
+    async def _read_stream(self, call: Call, response: Response, pieces: AsyncGenerator[bytes]) -> Answer:
         parser, joiner = EventParser(), SurrogateJoiner()
         answer = self._answer(streamed=True)
         said_done = False
-        async for piece in _slices(_until_cut(pieces, answer)):
-            said_done = self._take(call, response, answer, joiner, parser.feed(piece))
-            if said_done:
-                await response.drain()
-                break
-        else:
-            said_done = self._take(call, response, answer, joiner, parser.close())
+        whole = _until_cut(pieces, answer)
+        # A generator that is left open is closed some time later, after the loop may have ended.
+        async with aclosing(pieces), aclosing(whole), aclosing(_slices(whole)) as slices:
+            async for piece in slices:
+                said_done = self._take(call, response, answer, joiner, parser.feed(piece))
+                if said_done:
+                    await response.drain()
+                    break
+            else:
+                said_done = self._take(call, response, answer, joiner, parser.close())
         if not answer.begun:
             raise response.unreadable("a stream without a choice") if said_done else response.cut()
         answer.end()
@@ -262,7 +266,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-async def _one(first: bytes, others: AsyncIterator[bytes] | None = None) -> AsyncIterator[bytes]:
+async def _one(first: bytes, others: AsyncIterator[bytes] | None = None) -> AsyncGenerator[bytes]:
     """Pieces that begin with those that were read already."""
     yield first
     if others is not None:
@@ -270,7 +274,7 @@ async def _one(first: bytes, others: AsyncIterator[bytes] | None = None) -> Asyn
             yield piece
 
 
-async def _until_cut(pieces: AsyncIterator[bytes], answer: Answer) -> AsyncIterator[bytes]:
+async def _until_cut(pieces: AsyncIterator[bytes], answer: Answer) -> AsyncGenerator[bytes]:
     """The pieces of a stream; a connection that breaks off after the answer's end is its end."""
     try:
         async for piece in pieces:
@@ -280,7 +284,7 @@ async def _until_cut(pieces: AsyncIterator[bytes], answer: Answer) -> AsyncItera
             raise
 
 
-async def _slices(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _slices(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     # One piece may hold the whole reply of a fast server: other calls go on between two slices of it.
     async for piece in pieces:
         for start in range(0, len(piece), SLICE_BYTES):

@@ -350,6 +350,12 @@ def book_costs(book):
         book._exchange(book._file, book._own(), list(book._accounts.values()))
 
 
+def several_days(module, folder):
+    """On a busy machine the thread of a book may once have booked what its trace should hold."""
+    for attempt in range(5):
+        scenario_day(module, folder / str(attempt))
+
+
 def test_the_real_day_book_passes(tmp_path):
     scenario_day(importlib.import_module(f"{DAY_BOOK}.book"), tmp_path)
 
@@ -363,4 +369,4 @@ def test_a_mutant_of_the_day_book_is_noticed(module, old, new, label, tmp_path):
     with load_mutant(broken, old, new, dependents=DAY_MODULES[DAY_MODULES.index(broken) + 1 :]) as fresh:
         book = fresh[f"{DAY_BOOK}.book"]
         with pytest.raises((AssertionError, InvalidOperation)):
-            scenario_day(book, tmp_path)
+            several_days(book, tmp_path)
