@@ -70,17 +70,15 @@ def file_source(
 
 
 def _regular_file(path: str | Path) -> Path:
-    shown = repr(str(path)[-_SHOWN_CHARACTERS:])
+    text = str(path)
+    shown = repr(text if len(text) <= _SHOWN_CHARACTERS else f"…{text[-_SHOWN_CHARACTERS:]}")
     try:
         file = Path(path).expanduser()
         found = file.stat()
     except (FileNotFoundError, NotADirectoryError):
         raise ConfigError(f"there is no file {shown}; {_FIX}") from None
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-    ) as error:  # too long, a loop of links, no such user, a null byte
+    except (OSError, RuntimeError, ValueError) as error:
+        # Too long, a loop of links, no permission; an unknown user; a null byte.
         why = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise ConfigError(f"{shown} cannot be read ({why}); {_FIX}") from None
     if not stat.S_ISREG(found.st_mode):

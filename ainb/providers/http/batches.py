@@ -74,8 +74,9 @@ class BatchHttp:
         part = to.with_name(f"{to.name}.part")
         async with self._answered(TRANSFER_SECONDS, path) as response:
             with _private(part) as file:
-                async for piece in response.pieces(bounded=False):
-                    await asyncio.to_thread(file.write, piece)
+                async with contextlib.aclosing(response.pieces(bounded=False)) as pieces:
+                    async for piece in pieces:
+                        await asyncio.to_thread(file.write, piece)
                 await asyncio.to_thread(_sync, file)
         part.replace(to)
 

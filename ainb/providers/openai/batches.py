@@ -6,6 +6,7 @@ Source: OpenAI API reference, "Batch" and "Files"; openai-python e43b4224 for th
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,10 @@ class OpenAIBatches(HttpBatches):
 
     async def find_upload(self, name: str) -> str | None:
         """Id of the newest file of that name, or None."""
-        async for item in self._pages("/files", purpose="batch"):
-            if item.get("filename") == name:
-                return str(item["id"])
+        async with aclosing(self._pages("/files", purpose="batch")) as items:
+            async for item in items:
+                if item.get("filename") == name:
+                    return str(item["id"])
         return None
 
     async def create(self, path: Path, *, input_id: str | None, tag: str) -> RemoteJob:

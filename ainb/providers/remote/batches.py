@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,13 @@ class HttpBatches:
     async def find(self, *, tag: str, requests: int, created_after: float) -> list[RemoteJob]:
         """Jobs that may be the one created with `tag`; the service lists the newest first."""
         found = []
-        async for item in self._pages(self.path):
-            job = self._job(item)
-            if job.created_at is not None and job.created_at < created_after - SKEW_SECONDS:
-                break
-            if self._may_be(job, tag, requests):
-                found.append(job)
+        async with aclosing(self._pages(self.path)) as items:
+            async for item in items:
+                job = self._job(item)
+                if job.created_at is not None and job.created_at < created_after - SKEW_SECONDS:
+                    break
+                if self._may_be(job, tag, requests):
+                    found.append(job)
         return found
 
     async def get(self, job_id: str) -> RemoteJob:
@@ -86,7 +88,7 @@ class HttpBatches:
         )
         return self._read(call, stored)
 
-    async def _pages(self, path: str, **query: str) -> AsyncIterator[Json]:
+    async def _pages(self, path: str, **query: str) -> AsyncGenerator[Json]:
         query["limit"] = "100"
         for _ in range(MAX_PAGES):
             page = await self._http.call(path, query=query)

@@ -59,7 +59,8 @@ async def main():
 wait_for_gate()
 from ainb.engine import ENGINE
 ENGINE.run(main())
-report(grants=grants)
+# The notice of a server that answers late is no fault on a busy machine.
+report(grants=grants, said=len([1 for event in said if getattr(event, "kind", "state") != "state"]))
 s.close()
 """
 )
@@ -78,6 +79,7 @@ def test_four_processes_keep_one_limit_and_share_it_evenly(server, tmp_path):
     late = [sum(moment > grants[0] + 1.0 for moment in one["grants"]) for one in found]
     assert max(late) <= 1.2 * sum(late) / PROCESSES + 1, (shares, late)
     assert min(late) >= 0.8 * sum(late) / PROCESSES - 1, (shares, late)
+    assert [one["said"] for one in found] == [0] * PROCESSES
 
 
 BUDGET = (
